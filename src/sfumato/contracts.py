@@ -1,0 +1,149 @@
+"""The protocols of the house on one page.
+
+A new transform, privacy model, measure or probe implements one of these, and is one new file and one
+line in its room's registry table. The conformance suites in ``tests/contract`` hold every registered
+part to what is said here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from sfumato.core.values import Finding, Inventory, Plan
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from sfumato.classes.table import ClassTable
+
+
+class Params(BaseModel):
+    """Parameters of a part, as a policy writes them; constraints on the fields make the messages."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Engine(Protocol):
+    """Where tables live and are worked on. A frame is lazy; only tables of bounded size come back."""
+
+    def scan(self, source: Any) -> Any:
+        """A lazy frame over a source, with a column of row numbers named :data:`ROW`."""
+
+    def schema(self, frame: Any) -> Mapping[str, Any]:
+        """Column names and types, without reading rows."""
+
+    def aggregate(self, frame: Any, keys: Sequence[str], measures: Sequence[Any]) -> pl.DataFrame:
+        """One row for each distinct tuple of keys, with the measures."""
+
+    def map(self, frame: Any, function: Callable[[pl.DataFrame], pl.DataFrame], schema: Any) -> Any:
+        """The frame with a pure function applied to each batch, whatever the batches are."""
+
+    def sample(self, frame: Any, key: bytes, rows: int) -> pl.DataFrame:
+        """The rows with the smallest keyed draws, at most ``rows`` of them, ordered by draw."""
+
+    def write(self, frame: Any, folder: Path, name: str, form: str, order: bytes) -> Sequence[Path]:
+        """The frame as files, its rows in the order of keyed draws."""
+
+
+#: The engine's column of row numbers; no source may have one of this name.
+ROW = "__sfumato_row__"
+
+
+class Transform(Protocol):
+    """What happens to one column: fitted once on aggregates, then a pure function of a batch."""
+
+    Params: ClassVar[type[Params]]
+    #: One line for the docs and ``check``, in the words of ISO/IEC 20889 where it has them.
+    summary: ClassVar[str]
+
+    def fit(self, values: pl.DataFrame, params: Any, key: bytes) -> dict[str, Any]:
+        """The state, JSON only, from distinct ``value`` and ``count``; no reference to rows."""
+
+    def apply(self, batch: pl.Series, state: Mapping[str, Any], key: bytes) -> pl.Series:
+        """The batch transformed; missing stays missing unless the summary says otherwise."""
+
+
+class PrivacyModel(Protocol):
+    """What every class of people must satisfy."""
+
+    Params: ClassVar[type[Params]]
+    summary: ClassVar[str]
+    #: If a table satisfies the model, does every more general one? Searches prune only then.
+    monotone: ClassVar[bool]
+
+    def __init__(self, params: Any) -> None: ...
+
+    def holds(self, table: ClassTable) -> NDArray[np.bool_]:
+        """Which classes satisfy the model, shape (classes,)."""
+
+    def explain(self) -> str:
+        """The promise in one sentence for the dossier."""
+
+
+class Measure(Protocol):
+    """What generalization costs; the lattice search minimizes it."""
+
+    summary: ClassVar[str]
+
+    def bound(self, shares: NDArray[np.float64]) -> float:
+        """The least score that any suppression can leave, from the mean share of each column."""
+
+    def score(self, shares: NDArray[np.float64]) -> float:
+        """The score from the mean share of each column, suppressed cells counted as 1."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a probe sees: people before and after, people who were left out, and what the method says.
+
+    ``original`` and ``released`` are row by row the same people, a keyed sample of those offered
+    to the release; ``kept`` says which of them left it (the others were suppressed, their row in
+    ``released`` is what it would have been). ``control`` are people who were neither fitted nor
+    released, raw; empty if there are none. All frames have the original's column names; ``released``
+    has only the columns that leave.
+
+    ``describe`` puts raw rows into the release's own terms by the published method. ``count`` gives
+    the distinct tuples of released columns with their number of rows (column ``len``), over the
+    whole release as written; ``count_original`` the same of the raw rows it was made from.
+    ``centers`` gives a number for each label of a generalized numeric column.
+    ``design`` is "holdout", or "twin" where every row is released and the probe runs on the same
+    policy fitted to one half with the other half as control, or "none" where there is no control.
+    """
+
+    inventory: Inventory
+    plan: Plan
+    original: pl.DataFrame
+    released: pl.DataFrame
+    kept: NDArray[np.bool_]
+    control: pl.DataFrame
+    describe: Callable[[pl.DataFrame], pl.DataFrame]
+    count: Callable[[Sequence[str]], pl.DataFrame]
+    count_original: Callable[[Sequence[str]], pl.DataFrame]
+    centers: Mapping[str, Mapping[str, float]]
+    key: bytes
+    design: Literal["holdout", "twin", "none"]
+    population: float | None = None
+    context: Mapping[str, Any] | None = None
+
+
+class Probe(Protocol):
+    """Attacks, utility and fairness alike: a comparison in, findings out.
+
+    A probe that cannot measure returns findings with another status and a note, and never a figure
+    that looks like a good one.
+    """
+
+    Params: ClassVar[type[Params]]
+    summary: ClassVar[str]
+    #: Every metric it may report, with its goal and one line for the docs.
+    metrics: ClassVar[Mapping[str, tuple[Literal["low", "high"], str]]]
+
+    def run(self, comparison: Comparison, params: Any) -> list[Finding]:
+        """The findings, without a person's value in any of their texts."""

@@ -1,0 +1,1 @@
+"""Frozen values, coded errors, registries, canonical bytes, keyed randomness, the disclosure filter."""

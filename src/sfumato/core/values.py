@@ -1,0 +1,216 @@
+"""The values that pass along the way: each can be saved, read, compared and hashed."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from sfumato.core.canonical import canonical_json, sha256
+
+
+class Value(BaseModel):
+    """A frozen value with canonical bytes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def to_json(self) -> bytes:
+        """Canonical JSON (:func:`sfumato.core.canonical.canonical_json`)."""
+        return canonical_json(self.model_dump(mode="json"))
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        """The value that :meth:`to_json` wrote."""
+        return cls.model_validate_json(data)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical bytes."""
+        return sha256(self.to_json())
+
+
+class Role(StrEnum):
+    """How a column is treated. That it is sensitive is said beside it, for it can be both."""
+
+    DIRECT_IDENTIFIER = "direct-identifier"
+    QUASI_IDENTIFIER = "quasi-identifier"
+    INSENSITIVE = "insensitive"
+
+
+class Detection(Value):
+    """A kind of identifier found in a column, with what speaks for it.
+
+    ``share`` is the share of the distinct values examined that pass; ``evidence`` says so in words,
+    without quoting a value.
+    """
+
+    kind: str
+    evidence: str
+    share: float
+
+
+class ColumnProfile(Value):
+    """What the inventory knows of one column.
+
+    ``distinction`` is distinct values / rows, ``separation`` the share of pairs of rows that the
+    column tells apart (Motwani & Xu 2007), ``unique`` the share of rows whose value nobody shares.
+    ``target_information`` is the mutual information with the target as a share of the target's
+    entropy, less what chance would give; None without a target. ``function_of`` names columns each
+    of which alone gives this one away.
+    """
+
+    name: str
+    dtype: Literal["integer", "number", "text", "boolean", "date", "datetime", "empty"]
+    missing: int
+    distinct: int
+    role: Role
+    sensitive: bool = False
+    why: str
+    detections: tuple[Detection, ...] = ()
+    distinction: float
+    separation: float
+    unique: float
+    target_information: float | None = None
+    function_of: tuple[str, ...] = ()
+    determines_target: bool = False
+    hierarchy: dict[str, Any] | None = None
+
+
+class QuasiSet(Value):
+    """A set of columns and the share of rows that it singles out."""
+
+    columns: tuple[str, ...]
+    unique_share: float
+    separation: float
+
+
+class Inventory(Value):
+    """What the data are: every column, and the sets of columns that single people out.
+
+    ``rows`` is the number of rows of the source, ``examined`` how many were looked at for the
+    figures (all of them unless the source is large).
+    """
+
+    rows: int
+    examined: int
+    target: str | None
+    columns: tuple[ColumnProfile, ...]
+    quasi_sets: tuple[QuasiSet, ...] = ()
+
+    def column(self, name: str) -> ColumnProfile:
+        """The profile of one column; KeyError if there is none."""
+        for profile in self.columns:
+            if profile.name == name:
+                return profile
+        raise KeyError(name)
+
+    def named(self, role: Role) -> tuple[str, ...]:
+        """The names of the columns of a role, in the source's order."""
+        return tuple(profile.name for profile in self.columns if profile.role is role)
+
+
+class Step(Value):
+    """One column's part of a plan: what is done to it. ``state`` is what was fitted; custody only."""
+
+    column: str
+    role: Role
+    sensitive: bool
+    action: str
+    params: dict[str, Any]
+    why: str
+    state: dict[str, Any] = {}
+
+
+class AnonymityPlan(Value):
+    """What the table recoding does, in the figures of ARX (see ``docs/explanation/measures.md``).
+
+    ``levels`` maps each quasi-identifier to its level of generalization, ``heights`` to its number
+    of levels. ``classes`` and ``smallest_class`` do not count suppressed rows.
+    """
+
+    method: str
+    models: tuple[dict[str, Any], ...]
+    levels: dict[str, int]
+    heights: dict[str, int]
+    classes: int
+    smallest_class: int
+    rows: int
+    suppressed_rows: int
+    suppressed_share: float
+    score: float
+    raw_loss: float
+    granularity: float
+    lattice: int
+    checked: int
+    optimal: bool
+
+
+class Plan(Value):
+    """A policy fitted to a snapshot: what each column and the table will go through."""
+
+    dataset: str
+    policy_digest: str
+    inventory_digest: str
+    rows: int
+    holdout_rows: int
+    steps: tuple[Step, ...]
+    anonymity: AnonymityPlan | None = None
+
+    def step(self, column: str) -> Step:
+        """The step of one column; KeyError if there is none."""
+        for step in self.steps:
+            if step.column == column:
+                return step
+        raise KeyError(column)
+
+
+Status = Literal["measured", "not-measured", "no-power", "error"]
+
+
+class Finding(Value):
+    """One measured figure, with everything needed to judge it.
+
+    ``metric`` is its dotted name (``risk.worst_class``), ``target`` what it was measured on (a
+    column, a group, ``release``). ``value`` has a two-sided 95 % interval ``low``..``high`` unless
+    the figure is a complete count, where the three are equal. ``before`` is the same figure on the
+    original rows, ``baseline`` what blind guessing gives, ``control`` what the same procedure gives
+    on people who are not in the release. ``n`` is the number of people it rests on. ``assumes``
+    says what the attacker or learner is taken to know, ``note`` what the reader must know, such as
+    why there is no figure. A status other than "measured" passes no threshold.
+    """
+
+    metric: str
+    target: str = "release"
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    unit: Literal[
+        "share", "probability", "people", "rows", "classes", "auc", "ratio", "distance", "correlation", "difference"
+    ]
+    goal: Literal["low", "high"]
+    n: int
+    before: float | None = None
+    baseline: float | None = None
+    control: float | None = None
+    status: Status = "measured"
+    source: str
+    assumes: str = ""
+    note: str = ""
+
+
+class Reason(Value):
+    """One threshold, the finding it met, and the outcome in words."""
+
+    metric: str
+    target: str
+    threshold: str
+    passed: bool
+    words: str
+
+
+class Decision(Value):
+    """What the gate says: passed only if every reason passed."""
+
+    passed: bool
+    reasons: tuple[Reason, ...]
