@@ -87,16 +87,41 @@ class PrivacyModel(Protocol):
         """The promise in one sentence for the dossier."""
 
 
+class HierarchyKind(Protocol):
+    """How values of one column become coarser, level by level."""
+
+    Params: ClassVar[type[Params]]
+    summary: ClassVar[str]
+
+    def __init__(self, params: Any, folder: Path) -> None: ...
+
+    @property
+    def height(self) -> int:
+        """The number of levels; level 0 is the value itself."""
+
+    def labels(self, values: pl.Series, level: int) -> pl.Series:
+        """A text label for each value at a level >= 1, missing where it says nothing of the value."""
+
+    def domain(self) -> pl.Series | None:
+        """The values that count as leaves, or None if those of the data do."""
+
+    def centers(self, values: pl.Series, level: int) -> pl.Series | None:
+        """A number standing for each value's label, or None if the labels are not of numbers."""
+
+
 class Measure(Protocol):
-    """What generalization costs; the lattice search minimizes it."""
+    """What generalization costs; the lattice search minimizes it.
+
+    A suppressed cell has share 1, and a measure never falls when a share rises: so the score of the
+    shares without suppression bounds the score with it from below.
+    """
 
     summary: ClassVar[str]
 
-    def bound(self, shares: NDArray[np.float64]) -> float:
-        """The least score that any suppression can leave, from the mean share of each column."""
+    def __init__(self, sizes: NDArray[np.float64]) -> None: ...
 
-    def score(self, shares: NDArray[np.float64]) -> float:
-        """The score from the mean share of each column, suppressed cells counted as 1."""
+    def score(self, shares: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The score from mean shares, shape (..., columns) -> (...)."""
 
 
 @dataclass(frozen=True)

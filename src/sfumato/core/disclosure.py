@@ -53,19 +53,19 @@ def publish(finding: Finding) -> Finding:
     if finding.n < LEAST:
         gone = dict.fromkeys(("value", "low", "high", "before", "baseline", "control"))
         return finding.model_copy(update={**gone, "n": 0, "note": WITHHELD})
-    if finding.unit in ("people", "rows"):
-        change = round_count
-    elif finding.unit == "share":
-        def change(figure: float) -> float:
-            return round_share(figure, finding.n)
-    else:
-        def change(figure: float) -> float:
-            return round(figure, 3)
     figures = {
-        name: None if (figure := getattr(finding, name)) is None else change(figure)
+        name: None if (figure := getattr(finding, name)) is None else _rounded(finding, figure)
         for name in ("value", "low", "high", "before", "baseline", "control")
     }
     return finding.model_copy(update={**figures, "n": round_count(finding.n)})
+
+
+def _rounded(finding: Finding, figure: float) -> float:
+    if finding.unit in ("people", "rows"):
+        return round_count(figure)
+    if finding.unit == "share":
+        return round_share(figure, finding.n)
+    return round(figure, 3)
 
 
 def publish_all(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -111,11 +111,18 @@ class Inventory(Value):
 
 
 class Step(Value):
-    """One column's part of a plan: what is done to it. ``state`` is what was fitted; custody only."""
+    """One column's part of a plan: what is done to it.
+
+    ``known_to`` says who knows a sensitive column, ``approved`` that a named person answers for the
+    policy's role where the inventory finds the column identifying. ``state`` is what was fitted; it
+    stays in custody.
+    """
 
     column: str
     role: Role
     sensitive: bool
+    known_to: tuple[str, ...] = ()
+    approved: bool = False
     action: str
     params: dict[str, Any]
     why: str
@@ -186,7 +193,16 @@ class Finding(Value):
     low: float | None = None
     high: float | None = None
     unit: Literal[
-        "share", "probability", "people", "rows", "classes", "auc", "ratio", "distance", "correlation", "difference"
+        "share",
+        "probability",
+        "people",
+        "rows",
+        "classes",
+        "auc",
+        "ratio",
+        "distance",
+        "correlation",
+        "difference",
     ]
     goal: Literal["low", "high"]
     n: int

@@ -1,0 +1,1 @@
+"""Equivalence classes: frequency tables of distinct tuples, and every figure of them."""
