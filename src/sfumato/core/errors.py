@@ -42,6 +42,7 @@ CODES: dict[str, str] = {
     "release-altered": "A release is not what its signed manifest says.",
     "custody-closed": "The custody of a release is missing or cannot be opened with the project's key.",
     "project-key": "The project's keys are missing, damaged or readable by others.",
+    "project-ledger": "The ledger of releases is damaged, locked or not writable.",
     "register-mismatch": "An external register shares no usable column with the release.",
     "usage": "A command or function was called in a way that cannot be meant.",
 }

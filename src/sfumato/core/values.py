@@ -154,7 +154,10 @@ class AnonymityPlan(Value):
 
 
 class Plan(Value):
-    """A policy fitted to a snapshot: what each column and the table will go through."""
+    """A policy fitted to a snapshot: what each column and the table will go through.
+
+    ``rows`` is the number of rows of the source, ``holdout_rows`` how many of them are kept back.
+    """
 
     dataset: str
     policy_digest: str

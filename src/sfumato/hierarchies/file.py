@@ -115,8 +115,8 @@ class FileHierarchy:
                 first, parent = parents.setdefault(row[level], (number, row[level + 1]))
                 if parent != row[level + 1]:
                     raise self._invalid(
-                        f"levels {level} and {level + 1} do not nest: rows {first} and {number} share a label "
-                        "and part again above it",
+                        f"levels {level} and {level + 1} do not nest: "
+                        f"rows {first} and {number} share a label and part again above it",
                         "give labels that mean different groups different names",
                     )
         return seen

@@ -122,7 +122,7 @@ class IntervalHierarchy:
                 "column-values",
                 "an interval hierarchy needs numbers, and the column has text",
                 where=f"column {values.name}",
-                remedy="use the kind prefix, file or suppress, or declare the missing codes under dataset.source.missing",
+                remedy="use another kind, or declare the codes for missing under dataset.source.missing",
             )
 
 

@@ -58,12 +58,12 @@ class Ladder:
         leaves = values if domain is None else domain
         if domain is not None:
             _check_covered(values, domain, first_rows)
-        codes, labels, shares = [_codes(values)], [values], [_level_shares(values, values, leaves)]
+        codes, labels, shares = [np.arange(len(values))], [values], [_level_shares(values, leaves)]
         for level in range(1, kind.height):
             label = kind.labels(values, level)
             codes.append(_codes(label))
             labels.append(label)
-            shares.append(_level_shares(values, label, leaves, kind.labels(leaves, level)))
+            shares.append(_level_shares(label, kind.labels(leaves, level)))
         for level in range(kind.height - 1):
             _check_nested(values.name, codes[level], codes[level + 1], first_rows, level)
         return cls(values.name, values, tuple(codes), tuple(labels), tuple(shares), len(leaves), kind)
@@ -72,7 +72,7 @@ class Ladder:
     def fixed(cls, values: pl.Series) -> Ladder:
         """A ladder of the one level 0, for a column that another transform has already coarsened."""
         shares = np.full(len(values), 1 / max(1, len(values)))
-        return cls(values.name, values, (_codes(values),), (values,), (shares,), max(1, len(values)))
+        return cls(values.name, values, (np.arange(len(values)),), (values,), (shares,), max(1, len(values)))
 
 
 def _codes(labels: pl.Series) -> NDArray[np.int64]:
@@ -80,12 +80,9 @@ def _codes(labels: pl.Series) -> NDArray[np.int64]:
     return labels.rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
 
 
-def _level_shares(
-    values: pl.Series, labels: pl.Series, leaves: pl.Series, leaf_labels: pl.Series | None = None
-) -> NDArray[np.float64]:
-    """For each value the share of leaves that have its label."""
-    of_leaves = (leaves if leaf_labels is None else leaf_labels).cast(pl.String).alias("label")
-    counts = of_leaves.to_frame().group_by("label").len("leaves")
+def _level_shares(labels: pl.Series, leaf_labels: pl.Series) -> NDArray[np.float64]:
+    """The share of leaves that have each value's label, shape (v,)."""
+    counts = leaf_labels.cast(pl.String).alias("label").to_frame().group_by("label").len("leaves")
     found = (
         labels.cast(pl.String)
         .alias("label")
@@ -93,7 +90,7 @@ def _level_shares(
         .join(counts, on="label", how="left", nulls_equal=True, maintain_order="left")["leaves"]
     )
     # A value that is no leaf of its own (a missing one in a domain without it) covers one.
-    return found.fill_null(1).cast(pl.Float64).to_numpy() / max(1, len(leaves))
+    return found.fill_null(1).cast(pl.Float64).to_numpy() / max(1, len(leaf_labels))
 
 
 def _check_covered(values: pl.Series, domain: pl.Series, first_rows: pl.Series) -> None:
@@ -109,7 +106,7 @@ def _check_covered(values: pl.Series, domain: pl.Series, first_rows: pl.Series) 
         )
         raise InputError(
             "hierarchy-invalid",
-            f"{uncovered} distinct value(s) of the data have no row in the hierarchy, the first in data row {row}",
+            f"{uncovered} distinct value(s) of the data have no row in the hierarchy (first: data row {row})",
             where=f"column {values.name}",
             remedy=hint,
         )

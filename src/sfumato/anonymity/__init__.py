@@ -1,0 +1,7 @@
+"""What happens to a table: privacy models, and the searches for recodings that satisfy them."""
+
+from sfumato.core.registry import Registry
+
+MODELS = Registry("privacy model", {"k-anonymity": "sfumato.anonymity.k_anonymity:KAnonymity"})
+
+MEASURES = Registry("measure", {"loss": "sfumato.anonymity.loss:Loss"})

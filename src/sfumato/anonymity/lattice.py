@@ -1,0 +1,205 @@
+"""Optimal full-domain generalization: one level a column, the best node of the lattice.
+
+The search is best-first on a lower bound. Without suppression a node's score follows from its levels
+alone (no grouping needed), and suppression can only add to it; so nodes are checked in the order of
+that bound, and the first bound that reaches the best score found proves it optimal. Since merging
+classes never makes a class smaller, a node that must suppress too many rows rules out every node
+below it (Samarati 2001; El Emam et al. 2009 for the use of both ends).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfumato.anonymity.loss import granularity, raw_loss
+from sfumato.classes.grouping import combine, group
+from sfumato.classes.table import ClassTable
+from sfumato.contracts import Measure, PrivacyModel
+from sfumato.core.errors import InputError
+from sfumato.hierarchies.ladder import Ladder
+
+#: Beyond this many nodes the optimal search refuses, for it lists all of them.
+LARGEST_LATTICE = 5_000_000
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What the search works on: distinct tuples as positions in each ladder's values.
+
+    ``positions`` has shape (columns, tuples), ``counts`` (tuples,); ``models`` must hold for every
+    class that stays, and at most ``limit`` rows may go.
+    """
+
+    ladders: Sequence[Ladder]
+    positions: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    models: Sequence[PrivacyModel]
+    limit: int
+    measure: Callable[[NDArray[np.float64]], Measure]
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A node with everything said of it; ``kept`` says which tuples stay, shape (tuples,)."""
+
+    levels: tuple[int, ...]
+    kept: NDArray[np.bool_]
+    classes: int
+    smallest_class: int
+    suppressed: int
+    score: float
+    raw_loss: float
+    granularity: float
+    lattice: int
+    checked: int
+
+
+class Progress(Protocol):
+    """Told how many nodes are settled, of how many."""
+
+    def __call__(self, done: int, total: int) -> None: ...
+
+
+def search(problem: Problem, progress: Progress | None = None) -> Solution:
+    """The node with the least score among those that satisfy the models within the limit.
+
+    Ties go to the node with fewer levels in all, then to the lexicographically smaller one.
+
+    Raises:
+        InputError: ``search-too-large`` or ``anonymity-impossible``.
+    """
+    heights = tuple(ladder.height for ladder in problem.ladders)
+    lattice = prod(heights)
+    if lattice > LARGEST_LATTICE:
+        raise InputError(
+            "search-too-large",
+            f"the lattice has {lattice:.3g} nodes; the optimal search lists at most {LARGEST_LATTICE:.0e}",
+            remedy="drop quasi-identifiers that the model does not need, or give them fewer levels",
+        )
+    sizes = np.array([ladder.size for ladder in problem.ladders], dtype=np.float64)
+    measure = problem.measure(sizes)
+    grid = _Grid.of(problem, heights)
+    bounds = measure.score(grid.bound_shares())
+    order = np.lexsort((np.arange(lattice), grid.total_levels(), bounds))
+
+    impossible = np.zeros(heights, dtype=bool)
+    monotone = all(model.monotone for model in problem.models)
+    best: tuple[float, int] | None = None
+    checked = 0
+    for settled, number in enumerate(order):
+        if best is not None and bounds[number] >= best[0]:
+            break
+        node = grid.node(int(number))
+        if impossible[node]:
+            continue
+        checked += 1
+        kept = grid.kept(node)
+        suppressed = int(problem.counts[~kept].sum())
+        if suppressed > problem.limit:
+            if monotone:
+                impossible[tuple(slice(0, level + 1) for level in node)] = True
+            continue
+        score = float(measure.score(grid.shares(node, kept)))
+        if best is None or score < best[0]:
+            best = (score, int(number))
+        if progress is not None and checked % 64 == 0:
+            progress(settled, lattice)
+    if best is None:
+        raise InputError(
+            "anonymity-impossible",
+            "no node of the lattice satisfies the privacy models within the suppression allowed",
+            where="anonymity",
+            remedy="allow more suppression, lower k, or give every hierarchy a top level that covers all",
+        )
+    return grid.solution(grid.node(best[1]), sizes, measure, checked)
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """The lattice over a problem, with what each column contributes worked out once."""
+
+    problem: Problem
+    heights: tuple[int, ...]
+    codes: tuple[tuple[NDArray[np.int64], ...], ...]
+    shares_by_tuple: tuple[tuple[NDArray[np.float64], ...], ...]
+
+    @classmethod
+    def of(cls, problem: Problem, heights: tuple[int, ...]) -> _Grid:
+        pairs = list(zip(problem.ladders, problem.positions, strict=True))
+        codes = tuple(tuple(_dense(level[at]) for level in ladder.codes) for ladder, at in pairs)
+        shares = tuple(tuple(level[at] for level in ladder.shares) for ladder, at in pairs)
+        return cls(problem, heights, codes, shares)
+
+    def node(self, number: int) -> tuple[int, ...]:
+        return tuple(int(level) for level in np.unravel_index(number, self.heights))
+
+    def total_levels(self) -> NDArray[np.int64]:
+        levels: NDArray[np.int64] = np.indices(self.heights).reshape(len(self.heights), -1).sum(axis=0)
+        return levels
+
+    def bound_shares(self) -> NDArray[np.float64]:
+        """Mean shares of every node with nothing suppressed, shape (nodes, columns)."""
+        rows = max(1, int(self.problem.counts.sum()))
+        levels = np.indices(self.heights).reshape(len(self.heights), -1)
+        means = [
+            np.array([float(self.problem.counts @ share) / rows for share in column])
+            for column in self.shares_by_tuple
+        ]
+        return np.stack([mean[level] for mean, level in zip(means, levels, strict=True)], axis=-1)
+
+    def classes(self, node: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Class number of each tuple, and the rows of each class."""
+        key = combine([column[level] for column, level in zip(self.codes, node, strict=True)])
+        return group(key, self.problem.counts)
+
+    def kept(self, node: tuple[int, ...]) -> NDArray[np.bool_]:
+        """Which tuples lie in classes that satisfy every model."""
+        number, sizes = self.classes(node)
+        table = ClassTable(sizes)
+        holds = np.ones(len(sizes), dtype=bool)
+        for model in self.problem.models:
+            holds &= model.holds(table)
+        return holds[number]
+
+    def shares(self, node: tuple[int, ...], kept: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Mean shares of a node, suppressed cells counted as 1, shape (columns,)."""
+        rows = max(1, int(self.problem.counts.sum()))
+        staying = np.where(kept, self.problem.counts, 0)
+        gone = (rows - int(staying.sum())) / rows
+        return np.array(
+            [
+                float(staying @ column[level]) / rows + gone
+                for column, level in zip(self.shares_by_tuple, node, strict=True)
+            ]
+        )
+
+    def solution(
+        self, node: tuple[int, ...], sizes: NDArray[np.float64], measure: Measure, checked: int
+    ) -> Solution:
+        kept = self.kept(node)
+        number, class_sizes = self.classes(node)
+        staying = class_sizes[np.unique(number[kept])]
+        shares = self.shares(node, kept)
+        return Solution(
+            levels=node,
+            kept=kept,
+            classes=len(staying),
+            smallest_class=int(staying.min()) if len(staying) else 0,
+            suppressed=int(self.problem.counts[~kept].sum()),
+            score=float(measure.score(shares)),
+            raw_loss=raw_loss(shares),
+            granularity=granularity(shares, sizes),
+            lattice=prod(self.heights),
+            checked=checked,
+        )
+
+
+def _dense(codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Codes renumbered from 0 among those that occur, which keeps combined keys small."""
+    return np.unique(codes, return_inverse=True)[1].astype(np.int64)

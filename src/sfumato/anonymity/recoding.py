@@ -1,0 +1,94 @@
+"""Full-domain recoding of a table, fitted for one snapshot.
+
+Its state maps each class to whether it stays. A tuple that the snapshot did not have is refused, for
+new rows are a new release, to be tested together with the old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from sfumato.anonymity.lattice import Solution
+from sfumato.classes.table import TupleTable
+from sfumato.core.errors import InputError
+from sfumato.hierarchies.ladder import Ladder
+
+_KEPT = "__sfumato_kept__"
+
+
+@dataclass(frozen=True)
+class FullDomain:
+    """Labels for each column and the classes that stay.
+
+    ``mappings`` has for each generalized column its distinct ``value``s and their ``label``; columns
+    at level 0 have none and stay as they are. ``classes`` has one row for each class with a flag.
+    Both are as private as the data.
+    """
+
+    columns: tuple[str, ...]
+    mappings: Mapping[str, pl.DataFrame]
+    classes: pl.DataFrame
+
+    @classmethod
+    def fit(cls, table: TupleTable, ladders: Sequence[Ladder], solution: Solution) -> FullDomain:
+        """The recoding that a search found."""
+        mappings = {
+            ladder.column: pl.DataFrame({"value": ladder.values, "label": ladder.labels[level]})
+            for ladder, level in zip(ladders, solution.levels, strict=True)
+            if level > 0
+        }
+        labelled = _labelled(table.tuples.select(table.columns), mappings)
+        classes = labelled.with_columns(pl.Series(_KEPT, solution.kept)).unique(maintain_order=True)
+        return cls(table.columns, mappings, classes)
+
+    def label(self, batch: pl.DataFrame) -> pl.DataFrame:
+        """The batch with its columns' labels, nothing suppressed.
+
+        Raises:
+            InputError: ``snapshot`` for values that the snapshot did not have.
+        """
+        return _labelled(batch, self.mappings)
+
+    def keeps(self, labelled: pl.DataFrame) -> pl.Series:
+        """Which rows of a labelled batch stay.
+
+        Raises:
+            InputError: ``snapshot`` for tuples that the snapshot did not have.
+        """
+        if not self.columns:
+            return pl.Series(_KEPT, [True]).new_from_index(0, labelled.height)
+        found = labelled.select(self.columns).join(
+            self.classes, on=self.columns, how="left", nulls_equal=True, maintain_order="left"
+        )[_KEPT]
+        if found.null_count():
+            raise _unknown(found.null_count())
+        return found
+
+    def apply(self, batch: pl.DataFrame) -> pl.DataFrame:
+        """The rows that stay, labelled."""
+        labelled = self.label(batch)
+        return labelled.filter(self.keeps(labelled))
+
+
+def _labelled(batch: pl.DataFrame, mappings: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    changed = []
+    for column, mapping in mappings.items():
+        known = mapping.with_columns(pl.lit(True).alias("known"))
+        found = batch.select(pl.col(column).alias("value")).join(
+            known, on="value", how="left", nulls_equal=True, maintain_order="left"
+        )
+        if found["known"].null_count():
+            raise _unknown(found["known"].null_count())
+        changed.append(found["label"].alias(column))
+    return batch.with_columns(changed)
+
+
+def _unknown(rows: int) -> InputError:
+    return InputError(
+        "snapshot",
+        f"{rows} row(s) have values that the recoding was not fitted on",
+        remedy="the source changed while it was read: run again on a snapshot that stays as it is",
+    )

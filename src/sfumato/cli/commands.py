@@ -1,0 +1,236 @@
+"""The commands. Each reads its arguments, calls one verb and shows the outcome."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from sfumato.pipeline.snapshot import Snapshot
+    from sfumato.policy.load import LoadedPolicy
+
+PolicyArgument = Annotated[Path, typer.Argument(help="The policy file (YAML).", show_default=False)]
+FolderArgument = Annotated[
+    Path, typer.Argument(help="The folder of a run: it holds release/ and custody/.", show_default=False)
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Write one JSON document to stdout and nothing else.")
+]
+ProjectOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--project", help="The project's folder (default: SFUMATO_HOME, else .sfumato beside the policy)."
+    ),
+]
+OutputOption = Annotated[
+    Path,
+    typer.Option("--output", "-o", help="The folder that gets release/ and custody/.", show_default=False),
+]
+
+
+def demo(
+    name: Annotated[str, typer.Argument(help="Which demo.")] = "alcohol",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The folder for everything it makes.")
+    ] = Path("demo"),
+    as_json: JsonOption = False,
+) -> None:
+    """Walk the whole way on a real survey of people: nothing to prepare."""
+    from sfumato.cli import show
+    from sfumato.demos import run_demo
+
+    with show.watching(as_json) as watch:
+        outcome = run_demo(name, output, watch)
+    _finish(outcome, as_json)
+
+
+def inspect(
+    source: Annotated[str, typer.Argument(help="A path, pattern or folder: csv, tsv, parquet, ndjson.")],
+    target: Annotated[str | None, typer.Option(help="The column that a model is to predict.")] = None,
+    subject: Annotated[
+        str | None, typer.Option(help="The column that says which rows are one person's.")
+    ] = None,
+    separator: Annotated[str | None, typer.Option(help="The separator of a csv file.")] = None,
+    encoding: Annotated[
+        str, typer.Option(help="The encoding of a text file: utf-8, latin-1, cp1252.")
+    ] = "utf-8",
+    missing: Annotated[
+        list[str] | None, typer.Option(help="A text that means missing; may be repeated.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write a complete draft policy to this file.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the draft policy if there is one.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """See what a dataset is: what identifies people, what is sensitive, what the target needs."""
+    from sfumato.cli import show
+    from sfumato.engines.sources import FileSource
+    from sfumato.pipeline.verbs import inspect_source
+    from sfumato.policy.draft import write_draft
+
+    found = FileSource.find(source, Path(), separator=separator, encoding=encoding, missing=missing or ())
+    with show.watching(as_json) as watch:
+        inventory = inspect_source(found, target=target, subject=subject, watch=watch)
+    if output is not None:
+        write_draft(inventory, found, place=Path(source), path=output, subject=subject, replace=force)
+    if as_json:
+        _print_json(inventory.model_dump(mode="json"))
+    else:
+        show.inventory(inventory, output)
+
+
+def check(policy: PolicyArgument, project: ProjectOption = None, as_json: JsonOption = False) -> None:
+    """Find what is wrong with a policy, with file, line and remedy."""
+    from sfumato.cli import show
+    from sfumato.core.errors import EXIT_WRONG_INPUT, PolicyError
+    from sfumato.pipeline import verbs
+
+    try:
+        loaded, snapshot = _opened(policy, project)
+        with show.watching(as_json) as watch:
+            watch.stage("checking the policy against its source")
+            problems = verbs.check(loaded, snapshot)
+        dropped = verbs.undecided(loaded.policy, snapshot.columns)
+    except PolicyError as error:
+        problems, dropped = error.problems, ()
+    if as_json:
+        _print_json(
+            {
+                "problems": [{"where": p.where, "what": p.what, "remedy": p.remedy} for p in problems],
+                "undecided": list(dropped),
+            }
+        )
+    else:
+        show.problems(problems, dropped, policy)
+    if problems:
+        raise typer.Exit(EXIT_WRONG_INPUT)
+
+
+def plan(policy: PolicyArgument, project: ProjectOption = None, as_json: JsonOption = False) -> None:
+    """Fit a policy and show what would happen; nothing is written."""
+    from sfumato.cli import show
+    from sfumato.pipeline import verbs
+
+    loaded, snapshot = _opened(policy, project)
+    with show.watching(as_json) as watch:
+        outcome = verbs.plan(loaded, snapshot, watch)
+    if as_json:
+        _print_json(outcome.summary())
+    else:
+        show.plan(outcome)
+
+
+def run(
+    policy: PolicyArgument, output: OutputOption, project: ProjectOption = None, as_json: JsonOption = False
+) -> None:
+    """Go the whole way: transform, attack the result, decide, release or refuse."""
+    from sfumato.cli import show
+    from sfumato.pipeline import verbs
+
+    loaded, snapshot = _opened(policy, project)
+    with show.watching(as_json) as watch:
+        outcome = verbs.run(loaded, snapshot, output, watch)
+    _finish(outcome, as_json)
+
+
+def attack(
+    folder: FolderArgument,
+    against: Annotated[
+        str | None,
+        typer.Option(help="An external register (a table of people with columns of the same names)."),
+    ] = None,
+    truth: Annotated[
+        str | None, typer.Option(help="A column of register and original that says who is who.")
+    ] = None,
+    policy: Annotated[Path | None, typer.Option(help="The policy, if it has moved since the run.")] = None,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Attack a release again, with custody and the original at hand."""
+    from sfumato.cli import show
+    from sfumato.pipeline import revisit
+
+    with show.watching(as_json) as watch:
+        findings = revisit.attack(
+            folder, against=against, truth=truth, policy=policy, project=project, watch=watch
+        )
+    _show_findings(findings, "attacks", as_json)
+
+
+def evaluate(
+    folder: FolderArgument,
+    policy: Annotated[Path | None, typer.Option(help="The policy, if it has moved since the run.")] = None,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure utility and fairness of a release against the original."""
+    from sfumato.cli import show
+    from sfumato.pipeline import revisit
+
+    with show.watching(as_json) as watch:
+        findings = revisit.evaluate(folder, policy=policy, project=project, watch=watch)
+    _show_findings(findings, "utility and fairness", as_json)
+
+
+def verify(
+    release: Annotated[Path, typer.Argument(help="The folder release/.", show_default=False)],
+    key: Annotated[Path | None, typer.Option(help="The public key that must have signed it (PEM).")] = None,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a release against its signed manifest, offline."""
+    from sfumato.cli import show
+    from sfumato.pipeline.revisit import expected_key
+    from sfumato.release.verify import verify as verify_release
+
+    found = verify_release(release, key_pem=expected_key(release, key, project))
+    if as_json:
+        _print_json(found.model_dump(mode="json"))
+    else:
+        show.verification(found)
+    if found.exit_code:
+        raise typer.Exit(found.exit_code)
+
+
+def _opened(policy: Path, project: Path | None) -> tuple[LoadedPolicy, Snapshot]:
+    from sfumato.pipeline.snapshot import Snapshot
+    from sfumato.policy.load import load_policy
+    from sfumato.project import Project, locate
+
+    loaded = load_policy(policy)
+    snapshot = Snapshot.open(loaded.policy, loaded.folder, Project.open(locate(loaded.folder, project)))
+    return loaded, snapshot
+
+
+def _finish(outcome: Any, as_json: bool) -> None:
+    from sfumato.cli import show
+    from sfumato.core.errors import EXIT_GATE_REFUSED
+
+    if as_json:
+        _print_json(outcome.summary())
+    else:
+        show.outcome(outcome)
+    if outcome.decision is not None and not outcome.decision.passed:
+        raise typer.Exit(EXIT_GATE_REFUSED)
+
+
+def _show_findings(findings: Any, title: str, as_json: bool) -> None:
+    from sfumato.cli import show
+
+    if as_json:
+        _print_json({"findings": [finding.model_dump(mode="json") for finding in findings]})
+    else:
+        show.findings(findings, title)
+
+
+def _print_json(document: Any) -> None:
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+ALL: tuple[Callable[..., None], ...] = (demo, inspect, check, plan, run, attack, evaluate, verify)

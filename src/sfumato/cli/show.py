@@ -1,0 +1,269 @@
+"""What people see in the terminal: progress on stderr, tables on stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from sfumato.core.errors import Problem
+from sfumato.core.values import AnonymityPlan, Finding, Inventory, Role
+from sfumato.pipeline.verbs import Outcome, Watch
+from sfumato.release.verify import Verification
+
+_ROLE_STYLES = {
+    Role.DIRECT_IDENTIFIER: "bold red",
+    Role.QUASI_IDENTIFIER: "yellow",
+    Role.INSENSITIVE: "green",
+}
+
+#: What the summary of a run shows, in its order; everything else is in the dossier.
+_RISKS = (
+    "risk.worst_class",
+    "risk.unique",
+    "risk.at_risk",
+    "risk.marketer",
+    "linkage.success",
+    "linkage.excess",
+)
+_USES = ("learning.auc", "learning.skill_ratio", "distributions.tv", "correlations.error")
+
+
+class _Bar(Watch):
+    """Progress on stderr: a line for the step, a bar where its length is known."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.task = progress.add_task("starting", total=None)
+
+    def stage(self, name: str) -> None:
+        self.progress.update(self.task, description=name, total=None, completed=0)
+
+    def within(self, name: str, done: int, total: int) -> None:
+        self.progress.update(self.task, description=name, total=total, completed=done)
+
+
+@contextmanager
+def watching(quiet: bool) -> Iterator[Watch]:
+    """A watch that shows progress on stderr, if that is a terminal and nothing but JSON was asked for."""
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield Watch()
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield _Bar(progress)
+
+
+def _console() -> Console:
+    return Console(highlight=False)
+
+
+def _table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
+    table = Table(
+        title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False
+    )
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return table
+
+
+def inventory(found: Inventory, draft: Path | None) -> None:
+    """The inventory as tables."""
+    console = _console()
+    sampled = "" if found.examined == found.rows else f" (figures from {found.examined:,} of them)"
+    console.print(f"[bold]{found.rows:,}[/] rows, [bold]{len(found.columns)}[/] columns{sampled}\n")
+    figures = ("missing", "distinct", "distinction", "separation", "unique", "target")
+    table = _table("Columns", "column", "role", "type", *figures, "found", right=figures)
+    for column in found.columns:
+        role = Text(column.role.value, style=_ROLE_STYLES[column.role])
+        if column.sensitive:
+            role.append(" sensitive", style="magenta")
+        evidence = [f"{hit.kind}: {hit.evidence}" for hit in column.detections[:2]]
+        if column.function_of:
+            evidence.append(f"given away by {', '.join(column.function_of[:3])}")
+        if column.determines_target:
+            evidence.append("determines the target")
+        table.add_row(
+            Text(column.name),
+            role,
+            column.dtype,
+            _share(column.missing / max(1, found.examined)),
+            f"{column.distinct:,}",
+            _share(column.distinction),
+            _share(column.separation),
+            _share(column.unique),
+            "" if column.target_information is None else _share(column.target_information),
+            Text("; ".join(evidence)),
+        )
+    console.print(table)
+    if found.quasi_sets:
+        console.print()
+        sets = _table("Sets of columns that single people out", "columns", "unique rows", "separation", right=("unique rows", "separation"))  # fmt: skip
+        for quasi in found.quasi_sets:
+            sets.add_row(Text(", ".join(quasi.columns)), _share(quasi.unique_share), _share(quasi.separation))
+        console.print(sets)
+    console.print()
+    if draft is None:
+        console.print("To get a complete draft policy: add [bold]-o policy.yaml[/]")
+    else:
+        console.print(
+            Text(f"A complete draft policy is in {draft}. Read every why, then: sfumato check {draft}")
+        )
+
+
+def problems(found: Sequence[Problem], dropped: Sequence[str], policy: Path) -> None:
+    """The problems of a policy, or that there are none."""
+    console = _console()
+    for problem in found:
+        console.print(Text(str(problem)), soft_wrap=True)
+    if dropped:
+        console.print(Text(f"nobody decided about {', '.join(dropped)}: dropped"), soft_wrap=True)
+    if not found:
+        console.print(Text(f"{policy}: no problems found"), style="green")
+
+
+def plan(outcome: Outcome) -> None:
+    """What a plan would do."""
+    console = _console()
+    _steps(console, outcome)
+    if outcome.plan.anonymity is not None:
+        console.print()
+        _anonymity(console, outcome.plan.anonymity)
+
+
+def outcome(found: Outcome) -> None:
+    """What a run found, did, measured and decided, and where everything lies."""
+    console = _console()
+    inventory = found.inventory
+    direct, quasi = inventory.named(Role.DIRECT_IDENTIFIER), inventory.named(Role.QUASI_IDENTIFIER)
+    sensitive = [column.name for column in inventory.columns if column.sensitive]
+    console.rule("Found", align="left")
+    console.print(f"{inventory.rows:,} rows of {len(inventory.columns)} columns")
+    for what, names in (
+        ("direct identifiers", direct),
+        ("quasi-identifiers", quasi),
+        ("sensitive", sensitive),
+    ):
+        console.print(Text(f"{len(names)} {what}: {', '.join(names) or 'none'}"), soft_wrap=True)
+    telling = max(inventory.quasi_sets, key=lambda quasi: quasi.unique_share, default=None)
+    if telling is not None:
+        console.print(Text(f"{_share(telling.unique_share)} of rows are unique on {', '.join(telling.columns)}"), soft_wrap=True)  # fmt: skip
+    console.print()
+    console.rule("Done", align="left")
+    plan(found)
+    console.print()
+    console.rule("Measured", align="left")
+    _summary(console, "What an attacker gets", found.findings, _RISKS)
+    if any(finding.metric in _USES for finding in found.findings):
+        console.print()
+        _summary(console, "What the data are still good for", found.findings, _USES)
+    console.print()
+    _decision(console, found)
+
+
+def findings(found: Sequence[Finding], title: str) -> None:
+    """Findings as one table."""
+    _findings(_console(), title, found)
+
+
+def verification(found: Verification) -> None:
+    """Whether a release is what was signed."""
+    console = _console()
+    console.print(Text(found.words), style="green" if found.intact else "bold red", soft_wrap=True)
+    for problem in found.problems[1:]:
+        console.print(Text(f"  {problem}"), soft_wrap=True)
+
+
+def _steps(console: Console, outcome: Outcome) -> None:
+    table = _table("Columns", "column", "role", "action", "level", "why", right=("level",))
+    anonymity = outcome.plan.anonymity
+    for step in outcome.plan.steps:
+        if step.action == "drop":
+            continue
+        level = ""
+        if anonymity is not None and step.column in anonymity.levels:
+            level = f"{anonymity.levels[step.column]} of {anonymity.heights[step.column] - 1}"
+        table.add_row(Text(step.column), Text(step.role.value, style=_ROLE_STYLES[step.role]), step.action, level, Text(step.why))  # fmt: skip
+    console.print(table)
+    dropped = [step.column for step in outcome.plan.steps if step.action == "drop"]
+    if dropped:
+        console.print(Text(f"dropped: {', '.join(dropped)}"), soft_wrap=True)
+
+
+def _anonymity(console: Console, found: AnonymityPlan) -> None:
+    models = ", ".join(" ".join(str(value) for value in model.values()) for model in found.models)
+    console.print(f"[bold]{models}[/] by {found.method}{', optimal' if found.optimal else ''}: "
+                  f"{found.checked:,} of {found.lattice:,} nodes checked")  # fmt: skip
+    console.print(
+        f"{found.classes:,} classes, the smallest of {found.smallest_class}; "
+        f"{found.suppressed_rows:,} of {found.rows:,} rows suppressed ({_share(found.suppressed_share)}); "
+        f"granularity {found.granularity:.3f}"
+    )
+
+
+def _summary(console: Console, title: str, found: Sequence[Finding], metrics: Sequence[str]) -> None:
+    chosen = [f for metric in metrics for f in found if f.metric == metric and f.target == "release"]
+    _findings(console, title, chosen)
+
+
+def _findings(console: Console, title: str, found: Sequence[Finding]) -> None:
+    figures = ("before", "after", "95 % interval", "by chance", "control", "people")
+    table = _table(title, "figure", "on", *figures, right=figures)
+    for finding in found:
+        if finding.status != "measured":
+            table.add_row(finding.metric, Text(finding.target), "", Text(finding.status, style="yellow"), "", "", "", Text(finding.note))  # fmt: skip
+            continue
+        exact = finding.low is None or finding.low == finding.high
+        table.add_row(
+            finding.metric,
+            Text(finding.target),
+            _figure(finding.before),
+            Text(_figure(finding.value), style="bold"),
+            "" if exact else f"{_figure(finding.low)} to {_figure(finding.high)}",
+            _figure(finding.baseline),
+            _figure(finding.control),
+            f"{finding.n:,}",
+        )
+    console.print(table)
+
+
+def _decision(console: Console, found: Outcome) -> None:
+    assert found.decision is not None
+    assert found.release is not None
+    passed = found.decision.passed
+    console.rule("Gate", align="left")
+    for reason in found.decision.reasons:
+        mark = Text("passed  ", style="green") if reason.passed else Text("refused ", style="bold red")
+        console.print(mark + Text(f"{reason.threshold}: {reason.words}"), soft_wrap=True)
+    console.print()
+    word = (
+        "[bold green]The gate passed the release.[/]"
+        if passed
+        else "[bold red]The gate refused the release.[/]"
+    )
+    console.print(word)
+    if not passed:
+        console.print("The folder has the evidence and a signed refusal, and no data.")
+    console.print(Text(f"release: {found.release.folder}"), soft_wrap=True)
+    console.print(Text(f"dossier: {found.release.dossier}"), soft_wrap=True)
+    console.print(Text(f"custody: {found.release.custody} (stays in the house)"), soft_wrap=True)
+
+
+def _share(value: float) -> str:
+    return f"{value:.1%}"
+
+
+def _figure(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}"

@@ -1,0 +1,42 @@
+"""Demos on real data: one file each, and a policy written for people to read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sfumato.core.registry import Registry
+
+if TYPE_CHECKING:
+    from sfumato.pipeline.verbs import Outcome, Watch
+
+DEMOS = Registry("demo", {"alcohol": "sfumato.demos.alcohol:prepare"})
+
+
+def run_demo(name: str, folder: Path, watch: Watch) -> Outcome:
+    """Prepare a demo's data and policy in a folder and walk the whole way there.
+
+    Raises:
+        InputError: there is no such demo, or the folder cannot be written.
+    """
+    from sfumato.core.errors import InputError
+    from sfumato.pipeline.snapshot import Snapshot
+    from sfumato.pipeline.verbs import run
+    from sfumato.policy.load import load_policy
+    from sfumato.project import Project
+    from sfumato.project.project import FOLDER
+
+    prepare = DEMOS.resolve(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        policy = prepare(folder)
+    except OSError as error:
+        raise InputError(
+            "output-failed",
+            f"cannot be written ({type(error).__name__})",
+            where=str(folder),
+            remedy="choose another",
+        ) from None
+    loaded = load_policy(policy)
+    snapshot = Snapshot.open(loaded.policy, loaded.folder, Project.open(folder / FOLDER))
+    return run(loaded, snapshot, folder, watch)

@@ -1,0 +1,1 @@
+"""Where tables live and are worked on."""

@@ -1,0 +1,1 @@
+"""The one place that composes the way of the data: all fitting is called here."""

@@ -1,0 +1,96 @@
+"""What the probes see: people before and after, and people who were left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+
+from sfumato.contracts import Comparison
+from sfumato.core.keyed import derive
+from sfumato.core.values import Finding
+from sfumato.evidence.run import measure
+from sfumato.pipeline.fitting import Fitted, fit
+from sfumato.pipeline.snapshot import IDENTITY, Snapshot, part_of
+
+Count = Callable[[Sequence[str]], pl.DataFrame]
+
+#: Attacks that run on a twin release where every row is released; the others need no control.
+_NEED_CONTROL = ("linkage",)
+
+
+def compare(fitted: Fitted, part: pl.LazyFrame, count: Count, control: pl.LazyFrame | None) -> Comparison:
+    """The comparison of a fitted release.
+
+    Args:
+        part: the rows offered to the release.
+        count: distinct tuples of released columns with their rows, of the release as written.
+        control: rows of people who are neither fitted nor released, or None.
+    """
+    snapshot = fitted.snapshot
+    engine, policy = snapshot.engine, snapshot.policy
+    size = policy.evidence.sample if policy.evidence is not None else 50_000
+    sample = engine.sample(part, derive(snapshot.release_key, "evidence"), size, IDENTITY)
+    labelled = fitted.transform(sample)
+    if fitted.recoding is None:
+        kept = np.ones(labelled.height, dtype=bool)
+    else:
+        labelled = fitted.recoding.label(labelled)
+        kept = fitted.recoding.keeps(labelled).to_numpy()
+    outside = (
+        engine.sample(control, derive(snapshot.release_key, "control"), size, IDENTITY)
+        if control is not None
+        else sample.head(0)
+    )
+    population = policy.dataset.population
+    return Comparison(
+        inventory=snapshot.inventory,
+        plan=fitted.plan,
+        original=part_of(sample),
+        released=part_of(labelled),
+        kept=kept,
+        control=part_of(outside),
+        describe=fitted.describe,
+        count=count,
+        count_original=lambda columns: counted(part, columns),
+        centers=fitted.centers(),
+        key=derive(snapshot.release_key, "probes"),
+        design="none" if control is None else "holdout",
+        population=None if population is None else population.fraction_of(snapshot.rows),
+        context=policy.context.model_dump(),
+    )
+
+
+def twin(snapshot: Snapshot) -> Comparison:
+    """The comparison of a twin release: the same policy fitted to one half, the other half left out."""
+    inside = snapshot.split(0.5, False, "twin")
+    outside = snapshot.split(0.5, True, "twin")
+    fitted = fit(snapshot, inside, snapshot.engine.rows(outside))
+    rows = fitted.rows(inside)
+    comparison = compare(fitted, inside, lambda columns: counted(rows, columns), outside)
+    return replace(comparison, design="twin")
+
+
+def counted(frame: pl.LazyFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """Distinct tuples of columns with their number of rows, in a column ``len``."""
+    if not columns:
+        return frame.select(pl.len()).collect(engine="streaming")
+    return frame.group_by(list(columns)).len().collect(engine="streaming").sort(list(columns))
+
+
+def evidence(
+    snapshot: Snapshot, comparison: Comparison, progress: Callable[[str], None] | None = None
+) -> list[Finding]:
+    """Every finding that the policy asks for, class risks always among them."""
+    asked = snapshot.policy.evidence.probes() if snapshot.policy.evidence is not None else ()
+    parts = {part.name: part.params for part in asked}
+    on_twin = {
+        name: parts.pop(name) for name in _NEED_CONTROL if name in parts and comparison.design == "none"
+    }
+    findings = measure(comparison, parts, progress)
+    if on_twin:
+        twins = measure(twin(snapshot), on_twin, progress)
+        findings += [finding for finding in twins if finding.source in on_twin]
+    return findings

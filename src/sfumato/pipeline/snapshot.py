@@ -1,0 +1,174 @@
+"""A policy's source as it is now: read lazily, identified by its digest, with keys of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import io
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from sfumato.contracts import ROW
+from sfumato.core.canonical import commitment
+from sfumato.core.errors import InputError, nearest
+from sfumato.core.keyed import derive
+from sfumato.core.values import Inventory
+from sfumato.engines.local import DRAW, LocalEngine, drawn_by
+from sfumato.engines.sources import FileSource
+from sfumato.inventory import take_inventory
+from sfumato.policy.model import Policy
+from sfumato.project.project import Project
+
+#: Row identities where the source declares a key or a subject; without one a row's number is its identity.
+IDENTITY = "__sfumato_identity__"
+UNIT = "__sfumato_unit__"
+
+#: Rows that the inventory looks at; its figures are about these.
+EXAMINED = 200_000
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything that the steps of a run share.
+
+    ``source`` is files or a table in memory, ``folder`` what the policy's paths are relative to.
+    """
+
+    policy: Policy
+    folder: Path
+    source: FileSource | pl.DataFrame
+    project: Project
+    engine: LocalEngine
+
+    @classmethod
+    def open(
+        cls, policy: Policy, folder: Path, project: Project, data: pl.DataFrame | None = None
+    ) -> Snapshot:
+        """The snapshot of a policy's source, or of the table given in its place."""
+        source = data if data is not None else file_source(policy, folder)
+        return cls(policy, folder, source, project, LocalEngine())
+
+    @cached_property
+    def frame(self) -> pl.LazyFrame:
+        """All rows, typed, with their numbers, identities and units (the person each belongs to)."""
+        frame = self.engine.scan(self.source)
+        for what, column in (("key", self.policy.dataset.key), ("subject", self.policy.dataset.subject)):
+            if column is not None and column not in frame.collect_schema():
+                raise InputError(
+                    "policy-mismatch",
+                    f"the source has no such {what} column",
+                    where=f"dataset.{what}",
+                    remedy=nearest(column, self.engine.schema(frame)),
+                )
+        identity = self._identity(self.policy.dataset.key)
+        unit = self._identity(self.policy.dataset.subject or self.policy.dataset.key)
+        return frame.with_columns(identity.alias(IDENTITY), unit.alias(UNIT))
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The source's columns."""
+        return tuple(name for name in self.engine.schema(self.frame) if name not in (IDENTITY, UNIT))
+
+    @cached_property
+    def rows(self) -> int:
+        """The number of rows of the source."""
+        return self.engine.rows(self.frame)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the source's bytes: of its files one after another, or of the table as Arrow."""
+        digest = hashlib.sha256()
+        if isinstance(self.source, pl.DataFrame):
+            buffer = io.BytesIO()
+            self.source.write_ipc_stream(buffer)
+            digest.update(buffer.getbuffer())
+        else:
+            for path in self.source.paths:
+                with path.open("rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()
+
+    @cached_property
+    def release_key(self) -> bytes:
+        """The key of this release: no other dataset, policy or source shares a draw with it."""
+        return derive(
+            self.project.secret, "release", self.policy.dataset.name, self.policy_digest, self.digest
+        )
+
+    @cached_property
+    def policy_digest(self) -> str:
+        """SHA-256 of the policy's canonical JSON."""
+        from sfumato.core.canonical import canonical_json, sha256
+
+        return sha256(canonical_json(self.policy.model_dump(mode="json")))
+
+    @cached_property
+    def salt(self) -> bytes:
+        """The salt of this release's commitments; it stays in custody."""
+        return derive(self.release_key, "salt")
+
+    @property
+    def source_commitment(self) -> str:
+        """What a release says of its source: nothing, until custody shows the salt."""
+        return commitment(self.salt, self.digest.encode())
+
+    @cached_property
+    def inventory(self) -> Inventory:
+        """The inventory of a keyed sample of rows."""
+        dataset = self.policy.dataset
+        key = derive(self.release_key, "inventory")
+        if self.rows <= EXAMINED:
+            table = self.frame.select(self.columns).collect(engine="streaming")
+        else:
+            table = self.engine.sample(self.frame, key, EXAMINED, IDENTITY).select(self.columns)
+        return take_inventory(table, rows=self.rows, target=dataset.target, subject=dataset.subject, key=key)
+
+    def part(self, held_out: bool) -> pl.LazyFrame:
+        """The rows that are held out for the evidence, or all others; a person is wholly in one part."""
+        share = self.policy.evidence.holdout.share if self.policy.evidence is not None else 0.0
+        return self.split(share, held_out, "holdout")
+
+    def split(self, share: float, inside: bool, domain: str) -> pl.LazyFrame:
+        """A keyed share of the people, or everybody else."""
+        if share == 0:
+            return self.frame.filter(pl.lit(not inside))
+        chosen = pl.col(DRAW) < int(share * 2**64)
+        drawn = self.frame.with_columns(drawn_by(UNIT, derive(self.release_key, domain)))
+        return drawn.filter(chosen if inside else ~chosen).drop(DRAW)
+
+    def _identity(self, column: str | None) -> pl.Expr:
+        """A 64-bit identity from a column's value under the project's key, or the row's number."""
+        if column is None:
+            return pl.col(ROW)
+        key = derive(self.project.secret, "identity", self.policy.dataset.name, column)
+
+        def identify(values: pl.Series) -> pl.Series:
+            texts = values.cast(pl.String).fill_null("")
+            digests = b"".join(hmac.digest(key, text.encode(), "sha256")[:8] for text in texts)
+            return pl.Series(values.name, np.frombuffer(digests, dtype="<u8").astype(np.uint64))
+
+        return pl.col(column).map_batches(identify, return_dtype=pl.UInt64, is_elementwise=True)
+
+
+def file_source(policy: Policy, folder: Path) -> FileSource:
+    """The files that a policy names."""
+    source = policy.dataset.source
+    return FileSource.find(
+        source.path,
+        folder,
+        form=source.format,
+        separator=source.separator,
+        encoding=source.encoding,
+        missing=source.missing,
+    )
+
+
+def part_of(table: Any) -> pl.DataFrame:
+    """Rows without the house's own columns."""
+    frame: pl.DataFrame = table.drop(ROW, IDENTITY, UNIT, DRAW, strict=False)
+    return frame

@@ -1,0 +1,226 @@
+"""The verbs of the house, for the command line and for Python callers alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from sfumato.contracts import ROW
+from sfumato.core.errors import PolicyError, Problem
+from sfumato.core.keyed import derive
+from sfumato.core.values import Decision, Finding, Inventory, Plan
+from sfumato.engines.local import LocalEngine
+from sfumato.engines.sources import FileSource
+from sfumato.evidence import probe
+from sfumato.gate import FLOOR, decide, is_approved, loosened
+from sfumato.inventory import take_inventory
+from sfumato.pipeline.comparing import compare, counted, evidence
+from sfumato.pipeline.fitting import Fitted, fit, recheck
+from sfumato.pipeline.snapshot import EXAMINED, IDENTITY, Snapshot
+from sfumato.policy.checks import check_policy
+from sfumato.policy.load import LoadedPolicy
+from sfumato.release.account import DataFile
+from sfumato.release.assemble import Release, assemble
+from sfumato.release.writer import Outgoing
+
+
+class Watch:
+    """Who is told how far a long work has come; this one tells nobody."""
+
+    def stage(self, name: str) -> None:
+        """A new step begins."""
+
+    def within(self, name: str, done: int, total: int) -> None:
+        """So much of a step is done."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run found, did and decided.
+
+    ``release`` is None where nothing was written, which is so for a plan alone.
+    """
+
+    inventory: Inventory
+    plan: Plan
+    findings: tuple[Finding, ...] = ()
+    decision: Decision | None = None
+    release: Release | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """The outcome as the JSON document of ``plan --json`` and ``run --json``."""
+        anonymity = self.plan.anonymity
+        return {
+            "dataset": self.plan.dataset,
+            "rows": self.plan.rows,
+            "holdout_rows": self.plan.holdout_rows,
+            "anonymity": None if anonymity is None else anonymity.model_dump(mode="json"),
+            "findings": [finding.model_dump(mode="json") for finding in self.findings],
+            "decision": None if self.decision is None else self.decision.model_dump(mode="json"),
+            "release": None if self.release is None else str(self.release.folder),
+        }
+
+
+def inspect_source(
+    source: FileSource | pl.DataFrame,
+    *,
+    target: str | None = None,
+    subject: str | None = None,
+    watch: Watch | None = None,
+) -> Inventory:
+    """The inventory of a source, over a fixed sample of rows where it is large.
+
+    Raises:
+        InputError: from reading, or for a target or subject that is no column.
+    """
+    watch = watch or Watch()
+    engine = LocalEngine()
+    watch.stage("reading the source")
+    frame = engine.scan(source)
+    rows = engine.rows(frame)
+    table = engine.sample(frame, bytes(32), min(rows, EXAMINED)).drop(ROW)
+    return take_inventory(table, rows=rows, target=target, subject=subject, progress=watch.stage)
+
+
+def check(loaded: LoadedPolicy, snapshot: Snapshot) -> tuple[Problem, ...]:
+    """Every problem of a policy against its source, the loosened floor included."""
+    problems = check_policy(loaded, snapshot.columns, snapshot.inventory)
+    for bound in FLOOR:
+        looser = loosened(loaded.policy, bound)
+        if looser is not None and not is_approved(loaded.policy, bound):
+            i = loaded.policy.gate.index(looser)
+            problems += (
+                Problem(
+                    loaded.where("gate", i),
+                    f"{looser} asks less than the floor ({bound})",
+                    f'ask no less, or have it approved: {{by: NAME, what: "gate {bound.metric}", why: ...}}',
+                ),
+            )
+    return problems
+
+
+def refuse_problems(loaded: LoadedPolicy, snapshot: Snapshot) -> None:
+    """Raise all problems of a policy at once.
+
+    Raises:
+        PolicyError: ``policy-mismatch``.
+    """
+    problems = check(loaded, snapshot)
+    if problems:
+        raise PolicyError(problems, code="policy-mismatch")
+
+
+def plan(loaded: LoadedPolicy, snapshot: Snapshot, watch: Watch | None = None) -> Outcome:
+    """Fit the policy and say what would happen; nothing is written.
+
+    Raises:
+        PolicyError: the policy does not fit its source.
+        InputError: from reading, fitting and searching.
+    """
+    fitted = _fitted(loaded, snapshot, watch or Watch())
+    return Outcome(snapshot.inventory, fitted.plan)
+
+
+def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | None = None) -> Outcome:
+    """The whole way: fit, write aside, check what was written, attack it, decide, release or refuse.
+
+    Args:
+        folder: gets ``release/`` and ``custody/``, whole or not at all.
+
+    Raises:
+        PolicyError: the policy does not fit its source.
+        InputError: from any step; nothing is left under the final names then.
+    """
+    watch = watch or Watch()
+    with Outgoing(folder) as outgoing:
+        fitted = _fitted(loaded, snapshot, watch)
+        part = snapshot.part(held_out=False)
+        watch.stage("writing the rows aside")
+        written = _write(fitted, part, outgoing.data_folder)
+        count = _counter(fitted, written)
+        if fitted.recoding is not None:
+            watch.stage("checking the rows as written")
+            recheck(fitted.models, count(fitted.recoding.columns))
+        watch.stage("comparing people before and after")
+        control = snapshot.part(held_out=True) if fitted.plan.holdout_rows else None
+        comparison = compare(fitted, part, count, control)
+        findings = evidence(snapshot, comparison, lambda name: watch.stage(f"measuring {name}"))
+        decision = decide(loaded.policy, findings)
+        watch.stage("writing the release")
+        release = assemble(
+            outgoing,
+            policy=loaded.policy,
+            plan=fitted.plan,
+            findings=findings,
+            decision=decision,
+            data=[_data_file(path) for path in written],
+            project=snapshot.project,
+            private={
+                "source": snapshot.digest,
+                "inventory": snapshot.inventory.digest,
+                "policy": loaded.policy.model_dump(mode="json"),
+                "folder": str(loaded.folder.resolve()),
+            },
+            salt=snapshot.salt,
+            meanings=_meanings(findings),
+        )
+    return Outcome(snapshot.inventory, fitted.plan, tuple(findings), decision, release)
+
+
+def _fitted(loaded: LoadedPolicy, snapshot: Snapshot, watch: Watch) -> Fitted:
+    watch.stage("reading the source")
+    snapshot.frame.collect_schema()
+    watch.stage("taking the inventory")
+    refuse_problems(loaded, snapshot)
+    watch.stage("fitting the policy")
+    held_out = snapshot.engine.rows(snapshot.part(held_out=True))
+    return fit(snapshot, snapshot.part(held_out=False), held_out, watch.within)
+
+
+def _write(fitted: Fitted, part: pl.LazyFrame, folder: Path) -> Sequence[Path]:
+    snapshot = fitted.snapshot
+    return snapshot.engine.write(
+        fitted.rows(part),
+        folder,
+        snapshot.policy.dataset.name,
+        snapshot.policy.release.format,
+        derive(snapshot.release_key, "order"),
+        IDENTITY,
+    )
+
+
+def _counter(fitted: Fitted, written: Sequence[Path]) -> Callable[[Sequence[str]], pl.DataFrame]:
+    """Counts over the rows as written, in the types that the plan gives them."""
+    engine = fitted.snapshot.engine
+    schema = fitted.describe(fitted.snapshot.frame.head(0).collect()).schema
+    frame = engine.scan(FileSource(tuple(written), fitted.snapshot.policy.release.format))
+    frame = frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+    return lambda columns: counted(frame, columns)
+
+
+def _data_file(path: Path) -> DataFile:
+    engine = LocalEngine()
+    schema = engine.schema(engine.scan(FileSource((path,), path.suffix[1:])))
+    return DataFile(path.name, {name: _type_name(dtype) for name, dtype in schema.items()})
+
+
+def _type_name(dtype: pl.DataType) -> str:
+    if dtype.is_integer():
+        return "integer"
+    if dtype.is_numeric():
+        return "number"
+    names: Mapping[Any, str] = {pl.Boolean: "boolean", pl.Date: "date"}
+    return names.get(dtype, "datetime" if isinstance(dtype, pl.Datetime) else "text")
+
+
+def _meanings(findings: Sequence[Finding]) -> dict[str, str]:
+    """One line on each metric, from the probe that reports it."""
+    return {
+        finding.metric: probe(finding.source).metrics[finding.metric][1]
+        for finding in findings
+        if finding.metric in probe(finding.source).metrics
+    }

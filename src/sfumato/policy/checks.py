@@ -1,0 +1,150 @@
+"""Does a policy fit its source, and does it decide about everything it should?
+
+``check`` finds what YAML and models cannot know: columns that the source has not, roles against what
+the inventory found, hierarchies that cannot be built, thresholds on figures that nothing measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from sfumato.core.errors import InputError, Problem, nearest
+from sfumato.core.values import Inventory, Role
+from sfumato.evidence import probe
+from sfumato.hierarchies import HIERARCHIES
+from sfumato.policy.load import LoadedPolicy
+from sfumato.policy.model import Column, Policy
+
+Where = Callable[..., str]
+
+
+def check_policy(loaded: LoadedPolicy, columns: Sequence[str], inventory: Inventory) -> tuple[Problem, ...]:
+    """Every problem of a policy against a source's columns and inventory, in the policy's order."""
+    policy, where = loaded.policy, loaded.where
+    return (
+        *_unknown_columns(policy, columns, where),
+        *_roles(policy, inventory, where),
+        *_actions(loaded, where),
+        *_anonymity(policy, where),
+        *_evidence(policy, where),
+    )
+
+
+def undecided(policy: Policy, columns: Sequence[str]) -> tuple[str, ...]:
+    """The source's columns that the policy says nothing about: they are dropped."""
+    return tuple(name for name in columns if name not in policy.columns)
+
+
+def measured_metrics(policy: Policy) -> frozenset[str]:
+    """Every metric that a run of the policy reports; class risks always, the others if asked for."""
+    names = {"uniqueness"} | ({part.name for part in policy.evidence.probes()} if policy.evidence else set())
+    return frozenset(metric for name in names for metric in probe(name).metrics)
+
+
+def _unknown_columns(policy: Policy, columns: Sequence[str], where: Where) -> Iterator[Problem]:
+    def named(what: str, name: str, *place: str | int) -> Iterator[Problem]:
+        if name not in columns:
+            yield Problem(
+                where(*place), f'{what} "{name}" is not a column of the source', nearest(name, columns)
+            )
+
+    for name in policy.columns:
+        yield from named("column", name, "columns", name)
+    dataset = policy.dataset
+    for key, column in (("target", dataset.target), ("subject", dataset.subject), ("key", dataset.key)):
+        if column is not None:
+            yield from named(key, column, "dataset", key)
+    for i, attacker in enumerate(policy.context.attackers):
+        for column in attacker.knows:
+            yield from named("attackers.knows", column, "context", "attackers", i, "knows")
+    if policy.evidence is not None and policy.evidence.fairness is not None:
+        for column in policy.evidence.fairness.params.get("groups", ()):
+            yield from named("fairness.groups", str(column), "evidence", "fairness", "groups")
+
+
+def _roles(policy: Policy, inventory: Inventory, where: Where) -> Iterator[Problem]:
+    """A policy may be stricter than the inventory; to be laxer takes a name."""
+    found = {profile.name: profile for profile in inventory.columns}
+    for name, column in policy.columns.items():
+        profile = found.get(name)
+        if profile is None or column.done == "drop" or policy.approved(f"column {name}"):
+            continue
+        if column.role is Role.INSENSITIVE and profile.role is not Role.INSENSITIVE:
+            yield Problem(
+                where("columns", name, "role"),
+                f'"{name}" is called insensitive, and the inventory finds it a {profile.role}: {profile.why}',
+                f'change its role, or add to approvals: {{by: NAME, what: "column {name}", why: ...}}',
+            )
+        elif column.role is Role.DIRECT_IDENTIFIER and column.done == "keep":
+            yield Problem(
+                where("columns", name),
+                f'"{name}" is a direct identifier and would leave as it is',
+                f"drop or pseudonymize it, or have it approved: {{by: NAME, what: column {name}, why: ...}}",
+            )
+
+
+def _actions(loaded: LoadedPolicy, where: Where) -> Iterator[Problem]:
+    policy = loaded.policy
+    for name, column in policy.columns.items():
+        if column.done != "generalize":
+            continue
+        level = column.action.params.get("level") if column.action is not None else None
+        if level is None and policy.anonymity is None:
+            yield Problem(
+                where("columns", name),
+                f'"{name}" is to be generalized, but no level is given and no anonymity section chooses one',
+                "add a level to the action, or an anonymity section",
+            )
+        yield from _hierarchy(loaded, name, column, level, where)
+
+
+def _hierarchy(
+    loaded: LoadedPolicy, name: str, column: Column, level: int | None, where: Where
+) -> Iterator[Problem]:
+    if column.hierarchy is None:
+        return
+    kind = HIERARCHIES.resolve(column.hierarchy.name)
+    try:
+        height = kind(kind.Params(**column.hierarchy.params), loaded.folder).height
+    except InputError as error:
+        yield Problem(where("columns", name, "hierarchy"), f"{error.where}: {error.what}", error.remedy)
+        return
+    if level is not None and level >= height:
+        yield Problem(
+            where("columns", name, "action"),
+            f'level {level} of "{name}" does not exist: its hierarchy has levels 0 to {height - 1}',
+            "choose a lower level",
+        )
+
+
+def _anonymity(policy: Policy, where: Where) -> Iterator[Problem]:
+    if policy.anonymity is None:
+        return
+    released = {name for name, column in policy.columns.items() if column.done != "drop"}
+    if not any(policy.columns[name].role is Role.QUASI_IDENTIFIER for name in released):
+        yield Problem(
+            where("anonymity"),
+            "no released column is a quasi-identifier, so there is nothing to be anonymous on",
+            "give the columns that outsiders may know the role quasi-identifier",
+        )
+
+
+def _evidence(policy: Policy, where: Where) -> Iterator[Problem]:
+    known = measured_metrics(policy)
+    for i, threshold in enumerate(policy.gate):
+        if threshold.metric not in known:
+            yield Problem(
+                where("gate", i),
+                f'nothing that this policy measures reports "{threshold.metric}"',
+                nearest(threshold.metric, known),
+            )
+    target = policy.dataset.target
+    asked = {part.name for part in policy.evidence.utility} if policy.evidence is not None else set()
+    if "learning" in asked and target is not None:
+        column = policy.columns.get(target)
+        if column is None or column.done == "drop":
+            yield Problem(
+                where("dataset", "target"),
+                f'the target "{target}" does not leave, so nothing can be learned from the release',
+                "keep it, or take learning out of evidence.utility",
+            )

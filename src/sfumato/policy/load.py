@@ -1,0 +1,242 @@
+"""Reading a policy: YAML with line marks, then the model, then the parts' own parameters.
+
+Every problem is collected with its file and line before anything is refused, so that one run of
+``sfumato check`` shows all of them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from sfumato.anonymity import MEASURES, MODELS
+from sfumato.core.errors import InputError, PolicyError, Problem, nearest
+from sfumato.core.registry import Registry
+from sfumato.evidence import ATTACKS, FAIRNESS, UTILITY
+from sfumato.hierarchies import HIERARCHIES
+from sfumato.policy.model import Part, Policy
+from sfumato.transforms import TRANSFORMS
+
+Place = tuple[str | int, ...]
+
+#: Policies are written by people; a longer file is a mistake or an attack on the parser.
+LARGEST_POLICY = 4_000_000
+
+
+@dataclass(frozen=True)
+class LoadedPolicy:
+    """A policy with where it came from: ``lines`` maps places in it to line numbers from 1."""
+
+    policy: Policy
+    path: Path
+    lines: Mapping[Place, int]
+
+    @property
+    def folder(self) -> Path:
+        """The folder that the policy's paths are relative to."""
+        return self.path.parent
+
+    def where(self, *place: str | int) -> str:
+        """``file:line`` of a place, or of the nearest one around it."""
+        return _where(self.path, self.lines, place)
+
+
+def load_policy(path: Path) -> LoadedPolicy:
+    """Read and validate a policy file.
+
+    Raises:
+        PolicyError: with every problem found, ``policy-unreadable`` or ``policy-invalid``.
+    """
+    text = _text(path)
+    data, lines = _parse(text, path)
+    return LoadedPolicy(_validated(data, lambda place: _where(path, lines, place)), path, lines)
+
+
+def policy_from(data: Mapping[str, Any]) -> Policy:
+    """A policy from a plain mapping, as Python callers give it.
+
+    Raises:
+        PolicyError: with every problem found.
+    """
+    return _validated(data, lambda place: "policy: " + (".".join(str(part) for part in place) or "top"))
+
+
+def parts_of(policy: Policy) -> Iterator[tuple[Place, Registry, Part]]:
+    """Every named part with its place and the registry that knows it."""
+    for name, column in policy.columns.items():
+        if column.action is not None:
+            yield ("columns", name, "action"), TRANSFORMS, column.action
+        if column.hierarchy is not None:
+            yield ("columns", name, "hierarchy"), HIERARCHIES, column.hierarchy
+    if policy.anonymity is not None:
+        for i, model in enumerate(policy.anonymity.models):
+            yield ("anonymity", "models", i), MODELS, model
+        yield ("anonymity", "measure"), MEASURES, Part(name=policy.anonymity.measure)
+    if policy.evidence is not None:
+        for i, probe in enumerate(policy.evidence.attacks):
+            yield ("evidence", "attacks", i), ATTACKS, probe
+        for i, probe in enumerate(policy.evidence.utility):
+            yield ("evidence", "utility", i), UTILITY, probe
+        if policy.evidence.fairness is not None:
+            yield ("evidence", "fairness"), FAIRNESS, policy.evidence.fairness
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > LARGEST_POLICY:
+            raise InputError("policy-unreadable", "larger than any policy", where=str(path))
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(
+            "policy-unreadable",
+            "no such policy",
+            where=str(path),
+            remedy="write one with: sfumato inspect DATA -o policy.yaml",
+        ) from None
+    except IsADirectoryError:
+        raise InputError(
+            "policy-unreadable", "is a folder", where=str(path), remedy="name the file"
+        ) from None
+    except UnicodeDecodeError:
+        raise InputError("policy-unreadable", "is not UTF-8 text", where=str(path)) from None
+    except OSError as error:
+        raise InputError(
+            "policy-unreadable", f"cannot be read ({type(error).__name__})", where=str(path)
+        ) from None
+
+
+def _parse(text: str, path: Path) -> tuple[Any, dict[Place, int]]:
+    try:
+        tree = YAML(typ="rt", pure=True).load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}" if mark is not None else ""
+        what = f"not valid YAML: {error.problem or error.context}"
+        problem = Problem(f"{path}{line}", what, "check indentation, colons and quotes on this line")
+        raise PolicyError([problem], code="policy-unreadable") from None
+    except (YAMLError, ValueError, RecursionError):
+        raise PolicyError([Problem(str(path), "not valid YAML")], code="policy-unreadable") from None
+    lines: dict[Place, int] = {(): 1}
+    return _plain(tree, (), lines), lines
+
+
+def _plain(node: Any, place: Place, lines: dict[Place, int]) -> Any:
+    """The tree as plain Python values, noting the line of every key and item."""
+    if isinstance(node, CommentedMap):
+        for key in node:
+            lines[(*place, str(key))] = (
+                node.lc.key(key)[0] + 1 if key in node.lc.data else lines.get(place, 1)
+            )
+        return {str(key): _plain(value, (*place, str(key)), lines) for key, value in node.items()}
+    if isinstance(node, CommentedSeq):
+        for i in range(len(node)):
+            lines[(*place, i)] = node.lc.item(i)[0] + 1
+        return [_plain(value, (*place, i), lines) for i, value in enumerate(node)]
+    if isinstance(node, bool) or node is None:
+        return node
+    if isinstance(node, int):
+        return int(node)
+    if isinstance(node, float):
+        return float(node)
+    if isinstance(node, dt.date):
+        return node.isoformat()
+    return str(node)
+
+
+def _where(path: Path, lines: Mapping[Place, int], place: Place) -> str:
+    while place and place not in lines:
+        place = place[:-1]
+    return f"{path}:{lines.get(place, 1)}"
+
+
+def _validated(data: Any, where: Any) -> Policy:
+    if not isinstance(data, Mapping):
+        raise PolicyError(
+            [Problem(where(()), "a policy is a mapping that begins with sfumato: 1")],
+            code="policy-unreadable",
+        )
+    try:
+        policy = Policy.model_validate(data)
+    except ValidationError as error:
+        raise PolicyError(_problems(error, Policy, (), where)) from None
+    problems = [
+        problem
+        for place, registry, part in parts_of(policy)
+        for problem in _check_part(place, registry, part, where)
+    ]
+    if problems:
+        raise PolicyError(problems)
+    return policy
+
+
+def _check_part(place: Place, registry: Registry, part: Part, where: Any) -> list[Problem]:
+    """What the part's own registry and parameters say of it."""
+    try:
+        kind = registry.resolve(part.name)
+    except InputError as error:
+        return [Problem(where(place), error.what, error.remedy)]
+    params = getattr(kind, "Params", None)
+    if params is None:
+        return []
+    try:
+        params.model_validate(part.params)
+    except ValidationError as error:
+        return _problems(error, params, place, where)
+    return []
+
+
+def _problems(error: ValidationError, model: type[BaseModel], prefix: Place, where: Any) -> list[Problem]:
+    found = []
+    for item in error.errors(include_url=False, include_input=False):
+        place: Place = (*prefix, *item["loc"])
+        what, remedy = _words(item, model)
+        found.append(Problem(where(place), f"{_dotted(place)}: {what}" if place else what, remedy))
+    return found
+
+
+def _words(item: Any, model: type[BaseModel]) -> tuple[str, str]:
+    kind, place, context = item["type"], item["loc"], item.get("ctx", {})
+    if kind == "extra_forbidden":
+        return "unknown key", nearest(str(place[-1]), _keys(model, place[:-1]))
+    if kind == "missing":
+        return "is missing", "add it"
+    if kind == "value_error":
+        return str(context["error"]), ""
+    if kind in ("enum", "literal_error"):
+        return f"must be {context['expected']}", ""
+    return str(item["msg"])[:1].lower() + str(item["msg"])[1:], ""
+
+
+def _dotted(place: Place) -> str:
+    return ".".join(str(part) for part in place)
+
+
+def _keys(model: type[BaseModel], place: tuple[Any, ...]) -> list[str]:
+    """The keys allowed at a place of a model."""
+    current: Any = model
+    for part in place:
+        if current is None:
+            break
+        if isinstance(part, str) and part in current.model_fields:
+            current = _inner_model(current.model_fields[part].annotation)
+    if current is None:
+        return []
+    return [field.alias or name for name, field in current.model_fields.items()]
+
+
+def _inner_model(annotation: Any) -> type[BaseModel] | None:
+    """The model inside an annotation such as ``tuple[Threshold, ...] | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in get_args(annotation):
+        if (found := _inner_model(argument)) is not None:
+            return found
+    return None

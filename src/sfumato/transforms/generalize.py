@@ -1,0 +1,72 @@
+"""Generalize a column by its hierarchy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import polars as pl
+from pydantic import Field
+
+from sfumato import contracts
+from sfumato.core.canonical import canonical_json
+from sfumato.hierarchies import HIERARCHIES
+
+
+class Generalize:
+    """Every value becomes the label that its hierarchy has for it at one level.
+
+    The level is written in the policy, or it is left to the table recoding, which chooses it for the
+    whole table; until then the column stays as it is.
+    """
+
+    summary: ClassVar[str] = "replaced by a coarser label of its hierarchy (ISO/IEC 20889: generalization)"
+
+    class Params(contracts.Params):
+        """``level`` fixes the level; without it the table recoding chooses.
+
+        ``hierarchy`` and ``folder`` are filled in from the column and the policy's place.
+        """
+
+        level: Annotated[int | None, Field(ge=0)] = None
+        hierarchy: dict[str, Any] = Field(default={"kind": "suppress"})
+        folder: str = "."
+
+    def fit(self, values: pl.DataFrame, params: Generalize.Params, key: bytes) -> dict[str, Any]:
+        """The level and the hierarchy, tried on the column's values."""
+        del key
+        state = params.model_dump()
+        if params.level is not None:
+            self.apply(values["value"], state, b"")
+        return state
+
+    def apply(self, batch: pl.Series, state: Mapping[str, Any], key: bytes) -> pl.Series:
+        """The label of each value at the level, if one is fixed."""
+        del key
+        if not state["level"]:
+            return batch
+        kind = hierarchy(state["hierarchy"], state["folder"])
+        distinct = batch.unique()
+        table = pl.DataFrame({"value": distinct, "label": kind.labels(distinct, int(state["level"]))})
+        found = (
+            batch.alias("value")
+            .to_frame()
+            .join(table, on="value", how="left", nulls_equal=True, maintain_order="left")
+        )
+        return found["label"].alias(batch.name)
+
+
+def hierarchy(spec: Mapping[str, Any], folder: str) -> Any:
+    """The hierarchy that a column's specification names; files are read once."""
+    return _hierarchy(canonical_json(dict(spec)), folder)
+
+
+@lru_cache(maxsize=1024)
+def _hierarchy(spec: bytes, folder: str) -> Any:
+    import json
+
+    params = json.loads(spec)
+    kind = HIERARCHIES.resolve(params.pop("kind"))
+    return kind(kind.Params(**params), Path(folder))
