@@ -1,3 +1,59 @@
-"""sfumato: take the person out, keep the picture."""
+"""sfumato: take the person out, keep the picture.
+
+The public names, loaded when they are first used::
+
+    import sfumato as sf
+
+    inventory = sf.inspect(table, target="employ")
+    result = sf.run("policy.yaml", output="out")
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sfumato.api import Result, attack, check, evaluate, inspect, plan, run, verify
+    from sfumato.core.errors import InputError, PolicyError, RefusedError, SfumatoError
+    from sfumato.core.values import Decision, Finding, Inventory, Plan
 
 __version__ = "0.1.0"
+
+_PLACES = {
+    **dict.fromkeys(
+        ("Result", "attack", "check", "evaluate", "inspect", "plan", "run", "verify"), "sfumato.api"
+    ),
+    **dict.fromkeys(("InputError", "PolicyError", "RefusedError", "SfumatoError"), "sfumato.core.errors"),
+    **dict.fromkeys(("Decision", "Finding", "Inventory", "Plan"), "sfumato.core.values"),
+}
+
+__all__ = [
+    "Decision",
+    "Finding",
+    "InputError",
+    "Inventory",
+    "Plan",
+    "PolicyError",
+    "RefusedError",
+    "Result",
+    "SfumatoError",
+    "__version__",
+    "attack",
+    "check",
+    "evaluate",
+    "inspect",
+    "plan",
+    "run",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

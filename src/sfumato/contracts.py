@@ -30,6 +30,10 @@ class Params(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+#: The engine's column of row numbers; no source may have one of this name.
+ROW = "__sfumato_row__"
+
+
 class Engine(Protocol):
     """Where tables live and are worked on. A frame is lazy; only tables of bounded size come back."""
 
@@ -45,15 +49,13 @@ class Engine(Protocol):
     def map(self, frame: Any, function: Callable[[pl.DataFrame], pl.DataFrame], schema: Any) -> Any:
         """The frame with a pure function applied to each batch, whatever the batches are."""
 
-    def sample(self, frame: Any, key: bytes, rows: int) -> pl.DataFrame:
-        """The rows with the smallest keyed draws, at most ``rows`` of them, ordered by draw."""
+    def sample(self, frame: Any, key: bytes, rows: int, by: str = ROW) -> pl.DataFrame:
+        """The rows with the smallest keyed draws of their identities in column ``by``, at most ``rows``."""
 
-    def write(self, frame: Any, folder: Path, name: str, form: str, order: bytes) -> Sequence[Path]:
+    def write(
+        self, frame: Any, folder: Path, name: str, form: str, order: bytes, by: str = ROW
+    ) -> Sequence[Path]:
         """The frame as files, its rows in the order of keyed draws."""
-
-
-#: The engine's column of row numbers; no source may have one of this name.
-ROW = "__sfumato_row__"
 
 
 class Transform(Protocol):

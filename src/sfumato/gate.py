@@ -17,9 +17,17 @@ FLOOR = (Threshold(metric="risk.worst_class", at_most=0.2, least_n=1),)
 
 
 def thresholds(policy: Policy) -> tuple[Threshold, ...]:
-    """The policy's thresholds, and the floor's where no looser one was approved."""
+    """The policy's thresholds, and those of the floor that none of them replaces.
+
+    A threshold of the policy replaces the floor's on the same figure if it asks as much, or if a named
+    person approved that it asks less.
+    """
+    asked = {(threshold.metric, threshold.target) for threshold in policy.gate}
     floor = tuple(
-        bound for bound in FLOOR if loosened(policy, bound) is None or not is_approved(policy, bound)
+        bound
+        for bound in FLOOR
+        if (bound.metric, bound.target) not in asked
+        or (loosened(policy, bound) is not None and not is_approved(policy, bound))
     )
     return (*floor, *policy.gate)
 

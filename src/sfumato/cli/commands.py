@@ -90,13 +90,14 @@ def check(policy: PolicyArgument, project: ProjectOption = None, as_json: JsonOp
     from sfumato.cli import show
     from sfumato.core.errors import EXIT_WRONG_INPUT, PolicyError
     from sfumato.pipeline import verbs
+    from sfumato.policy.checks import undecided
 
     try:
         loaded, snapshot = _opened(policy, project)
         with show.watching(as_json) as watch:
             watch.stage("checking the policy against its source")
             problems = verbs.check(loaded, snapshot)
-        dropped = verbs.undecided(loaded.policy, snapshot.columns)
+        dropped = undecided(loaded.policy, snapshot.columns)
     except PolicyError as error:
         problems, dropped = error.problems, ()
     if as_json:

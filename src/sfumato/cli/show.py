@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sfumato.core.errors import Problem
-from sfumato.core.values import AnonymityPlan, Finding, Inventory, Role
+from sfumato.core.values import AnonymityPlan, ColumnProfile, Finding, Inventory, Role
 from sfumato.pipeline.verbs import Outcome, Watch
 from sfumato.release.verify import Verification
 
@@ -21,6 +21,12 @@ _ROLE_STYLES = {
     Role.DIRECT_IDENTIFIER: "bold red",
     Role.QUASI_IDENTIFIER: "yellow",
     Role.INSENSITIVE: "green",
+}
+
+_ROLE_NAMES = {
+    Role.DIRECT_IDENTIFIER: "identifier",
+    Role.QUASI_IDENTIFIER: "quasi",
+    Role.INSENSITIVE: "insensitive",
 }
 
 #: What the summary of a run shows, in its order; everything else is in the dossier.
@@ -84,20 +90,14 @@ def inventory(found: Inventory, draft: Path | None) -> None:
     console = _console()
     sampled = "" if found.examined == found.rows else f" (figures from {found.examined:,} of them)"
     console.print(f"[bold]{found.rows:,}[/] rows, [bold]{len(found.columns)}[/] columns{sampled}\n")
-    figures = ("missing", "distinct", "distinction", "separation", "unique", "target")
-    table = _table("Columns", "column", "role", "type", *figures, "found", right=figures)
+    figures = ("missing", "values", "distinction", "separation", "unique", "target")
+    table = _table("Columns (* sensitive)", "column", "role", "type", *figures, right=figures)
     for column in found.columns:
-        role = Text(column.role.value, style=_ROLE_STYLES[column.role])
-        if column.sensitive:
-            role.append(" sensitive", style="magenta")
-        evidence = [f"{hit.kind}: {hit.evidence}" for hit in column.detections[:2]]
-        if column.function_of:
-            evidence.append(f"given away by {', '.join(column.function_of[:3])}")
-        if column.determines_target:
-            evidence.append("determines the target")
         table.add_row(
             Text(column.name),
-            role,
+            Text(
+                _ROLE_NAMES[column.role] + (" *" if column.sensitive else ""), style=_ROLE_STYLES[column.role]
+            ),
             column.dtype,
             _share(column.missing / max(1, found.examined)),
             f"{column.distinct:,}",
@@ -105,12 +105,18 @@ def inventory(found: Inventory, draft: Path | None) -> None:
             _share(column.separation),
             _share(column.unique),
             "" if column.target_information is None else _share(column.target_information),
-            Text("; ".join(evidence)),
         )
     console.print(table)
+    console.print()
+    reasons = _table("What was found", "column", "evidence")
+    for column in found.columns:
+        if evidence := _evidence(column):
+            reasons.add_row(Text(column.name), Text("; ".join(evidence)))
+    console.print(reasons)
     if found.quasi_sets:
         console.print()
-        sets = _table("Sets of columns that single people out", "columns", "unique rows", "separation", right=("unique rows", "separation"))  # fmt: skip
+        both = ("unique rows", "separation")
+        sets = _table("Sets of columns that single people out", "columns", *both, right=both)
         for quasi in found.quasi_sets:
             sets.add_row(Text(", ".join(quasi.columns)), _share(quasi.unique_share), _share(quasi.separation))
         console.print(sets)
@@ -121,6 +127,15 @@ def inventory(found: Inventory, draft: Path | None) -> None:
         console.print(
             Text(f"A complete draft policy is in {draft}. Read every why, then: sfumato check {draft}")
         )
+
+
+def _evidence(column: ColumnProfile) -> list[str]:
+    evidence = [f"{hit.kind}: {hit.evidence}" for hit in column.detections[:2]]
+    if column.function_of:
+        evidence.append(f"given away by {', '.join(column.function_of[:3])}")
+    if column.determines_target:
+        evidence.append("determines the target")
+    return evidence
 
 
 def problems(found: Sequence[Problem], dropped: Sequence[str], policy: Path) -> None:
@@ -159,7 +174,8 @@ def outcome(found: Outcome) -> None:
         console.print(Text(f"{len(names)} {what}: {', '.join(names) or 'none'}"), soft_wrap=True)
     telling = max(inventory.quasi_sets, key=lambda quasi: quasi.unique_share, default=None)
     if telling is not None:
-        console.print(Text(f"{_share(telling.unique_share)} of rows are unique on {', '.join(telling.columns)}"), soft_wrap=True)  # fmt: skip
+        unique = f"{_share(telling.unique_share)} of rows are unique on {', '.join(telling.columns)}"
+        console.print(Text(unique), soft_wrap=True)
     console.print()
     console.rule("Done", align="left")
     plan(found)
@@ -195,7 +211,8 @@ def _steps(console: Console, outcome: Outcome) -> None:
         level = ""
         if anonymity is not None and step.column in anonymity.levels:
             level = f"{anonymity.levels[step.column]} of {anonymity.heights[step.column] - 1}"
-        table.add_row(Text(step.column), Text(step.role.value, style=_ROLE_STYLES[step.role]), step.action, level, Text(step.why))  # fmt: skip
+        role = Text(_ROLE_NAMES[step.role], style=_ROLE_STYLES[step.role])
+        table.add_row(Text(step.column), role, step.action, level, Text(step.why))
     console.print(table)
     dropped = [step.column for step in outcome.plan.steps if step.action == "drop"]
     if dropped:
@@ -223,7 +240,8 @@ def _findings(console: Console, title: str, found: Sequence[Finding]) -> None:
     table = _table(title, "figure", "on", *figures, right=figures)
     for finding in found:
         if finding.status != "measured":
-            table.add_row(finding.metric, Text(finding.target), "", Text(finding.status, style="yellow"), "", "", "", Text(finding.note))  # fmt: skip
+            status = Text(finding.status, style="yellow")
+            table.add_row(finding.metric, Text(finding.target), "", status, Text(finding.note))
             continue
         exact = finding.low is None or finding.low == finding.high
         table.add_row(

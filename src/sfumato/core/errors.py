@@ -20,10 +20,10 @@ EXIT_BUG = 70
 #: that is not here, or stands here and is raised nowhere.
 CODES: dict[str, str] = {
     "source-missing": "A file, folder or pattern named as a source matches nothing.",
-    "source-unreadable": "A source exists but cannot be read: permissions, a damaged archive, a wrong format.",
+    "source-unreadable": "A source cannot be read: permissions, a damaged archive, a wrong format.",
     "source-encoding": "A text source is not valid in its encoding.",
     "source-empty": "A source has no rows or no columns.",
-    "source-columns": "The files of one source do not have the same columns, or a column's name occurs twice.",
+    "source-columns": "The files of a source differ in their columns, or a column's name occurs twice.",
     "source-changed": "The source is not the one that a plan or a release was made from.",
     "policy-unreadable": "The policy is not YAML, or is not a mapping.",
     "policy-invalid": "The policy has a key or a value that is not allowed.",

@@ -71,7 +71,7 @@ class LocalEngine:
 
         ``by`` names the column of row identities that the draws are made of.
         """
-        drawn = frame.select(dict.fromkeys((ROW, by))).select(pl.col(ROW), drawn_by(by, key))
+        drawn = frame.select(pl.col(ROW), drawn_by(by, key))
         chosen = drawn.bottom_k(rows, by=DRAW).select(ROW)
         return frame.join(chosen, on=ROW, how="semi").collect(engine="streaming").sort(ROW)
 

@@ -14,6 +14,7 @@ from sfumato.core.values import Finding
 from sfumato.evidence.run import measure
 from sfumato.pipeline.fitting import Fitted, fit
 from sfumato.pipeline.snapshot import IDENTITY, Snapshot, part_of
+from sfumato.policy.model import Part
 
 Count = Callable[[Sequence[str]], pl.DataFrame]
 
@@ -81,11 +82,16 @@ def counted(frame: pl.LazyFrame, columns: Sequence[str]) -> pl.DataFrame:
 
 
 def evidence(
-    snapshot: Snapshot, comparison: Comparison, progress: Callable[[str], None] | None = None
+    snapshot: Snapshot,
+    comparison: Comparison,
+    probes: Sequence[Part],
+    progress: Callable[[str], None] | None = None,
 ) -> list[Finding]:
-    """Every finding that the policy asks for, class risks always among them."""
-    asked = snapshot.policy.evidence.probes() if snapshot.policy.evidence is not None else ()
-    parts = {part.name: part.params for part in asked}
+    """The findings of some probes; class risks are always among them.
+
+    Attacks that need a control run on a twin release where nobody was held out.
+    """
+    parts = {part.name: part.params for part in probes}
     on_twin = {
         name: parts.pop(name) for name in _NEED_CONTROL if name in parts and comparison.design == "none"
     }

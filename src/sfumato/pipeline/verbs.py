@@ -141,14 +141,15 @@ def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | N
         part = snapshot.part(held_out=False)
         watch.stage("writing the rows aside")
         written = _write(fitted, part, outgoing.data_folder)
-        count = _counter(fitted, written)
+        count = counter(fitted, written)
         if fitted.recoding is not None:
             watch.stage("checking the rows as written")
             recheck(fitted.models, count(fitted.recoding.columns))
         watch.stage("comparing people before and after")
         control = snapshot.part(held_out=True) if fitted.plan.holdout_rows else None
         comparison = compare(fitted, part, count, control)
-        findings = evidence(snapshot, comparison, lambda name: watch.stage(f"measuring {name}"))
+        probes = loaded.policy.evidence.probes() if loaded.policy.evidence is not None else ()
+        findings = evidence(snapshot, comparison, probes, lambda name: watch.stage(f"measuring {name}"))
         decision = decide(loaded.policy, findings)
         watch.stage("writing the release")
         release = assemble(
@@ -193,7 +194,7 @@ def _write(fitted: Fitted, part: pl.LazyFrame, folder: Path) -> Sequence[Path]:
     )
 
 
-def _counter(fitted: Fitted, written: Sequence[Path]) -> Callable[[Sequence[str]], pl.DataFrame]:
+def counter(fitted: Fitted, written: Sequence[Path]) -> Callable[[Sequence[str]], pl.DataFrame]:
     """Counts over the rows as written, in the types that the plan gives them."""
     engine = fitted.snapshot.engine
     schema = fitted.describe(fitted.snapshot.frame.head(0).collect()).schema

@@ -82,6 +82,9 @@ class Part(Section):
         """``{do: mask, keep: 2}`` as ``Part(name="mask", params={"keep": 2})``, given ``key="do"``."""
         if isinstance(value, str):
             return cls(name=value)
+        if isinstance(value, dict) and set(value) == {"name", "params"}:
+            # Its own dump, as custody keeps it.
+            return cls(**value)
         if isinstance(value, dict) and isinstance(value.get(key), str):
             return cls(name=value[key], params={k: v for k, v in value.items() if k != key})
         if isinstance(value, cls):

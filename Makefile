@@ -1,0 +1,50 @@
+# Two commands do everything on a fresh machine: make demo, make test.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NAME ?= alcohol
+OUT ?= demo
+
+# What a demo needs beyond the base install: EXTRA_<name>.
+EXTRA := $(EXTRA_$(NAME))
+
+.PHONY: demo test check bench docs clean
+
+## demo: set up .venv and walk the whole way on a real survey (NAME=..., OUT=...)
+demo: $(VENV)/.base
+	$(if $(EXTRA),$(BIN)/pip install --quiet -c constraints.txt -e '.[$(EXTRA)]')
+	$(BIN)/sfumato demo $(NAME) -o $(OUT)
+
+## test: everything that must pass: formatting, types, dependency rule, all tests
+test: $(VENV)/.test check
+	$(BIN)/python -m pytest -n 2
+
+## check: formatting, lint, types, dependency rule
+check: $(VENV)/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+## bench: the benchmarks, as ratios in one run; the data of benchmarks/README.md must be there
+bench: $(VENV)/.test
+	$(BIN)/python -m benchmarks
+
+## docs: the reference pages, made from the code
+docs: $(VENV)/.test
+	$(BIN)/python -m docs.make
+
+clean:
+	rm -rf $(VENV) $(OUT) build dist src/*.egg-info
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sfumato needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@ $(VENV)/.base

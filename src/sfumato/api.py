@@ -1,0 +1,179 @@
+"""The verbs from Python: the caller's tables in, the same kind of table out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from sfumato.contracts import ROW
+from sfumato.core.errors import InputError, Problem
+from sfumato.core.values import Decision, Finding, Inventory, Plan
+from sfumato.engines.interchange import like, to_polars
+from sfumato.engines.local import LocalEngine
+from sfumato.engines.sources import FileSource
+from sfumato.pipeline import revisit, verbs
+from sfumato.pipeline.snapshot import Snapshot
+from sfumato.policy.load import LoadedPolicy, load_policy, policy_from
+from sfumato.project import Project, locate
+from sfumato.release.layout import DATA
+from sfumato.release.verify import Verification
+from sfumato.release.verify import verify as verify_release
+
+PolicyLike = str | Path | Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run found, did and decided.
+
+    ``folder`` is the release, ``None`` for a plan. ``data`` reads the released rows in the kind of
+    table that was given (Polars where the source was files).
+    """
+
+    inventory: Inventory
+    plan: Plan
+    findings: tuple[Finding, ...]
+    decision: Decision | None
+    folder: Path | None
+    _model: Any = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the gate passed it; False for a plan, which has met no gate."""
+        return self.decision is not None and self.decision.passed
+
+    @cached_property
+    def data(self) -> Any:
+        """The released rows.
+
+        Raises:
+            InputError: ``usage`` where there are none: a plan, or a release that the gate refused.
+        """
+        if not self.passed or self.folder is None:
+            raise InputError("usage", "there are no released rows", remedy="see .decision for the reasons")
+        engine, (path, *_) = LocalEngine(), sorted((self.folder / DATA).iterdir())
+        frame = engine.scan(FileSource((path,), path.suffix[1:])).drop(ROW).collect(engine="streaming")
+        return like(frame, self._model)
+
+    def finding(self, metric: str, target: str = "release") -> Finding:
+        """One finding by its metric and target; KeyError if there is none."""
+        for finding in self.findings:
+            if (finding.metric, finding.target) == (metric, target):
+                return finding
+        raise KeyError(f"{metric} on {target}")
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        if self.decision is None:
+            return f"<p>A plan for {escape(self.plan.dataset)}; it has met no gate.</p>"
+        rows = "".join(
+            f"<tr><td>{'passed' if reason.passed else 'refused'}</td><td>{escape(reason.threshold)}</td>"
+            f"<td>{escape(reason.words)}</td></tr>"
+            for reason in self.decision.reasons
+        )
+        word = "passed" if self.passed else "refused"
+        return (
+            f"<table><caption>The gate {word} {escape(self.plan.dataset)}</caption>"
+            f"<thead><tr><th>outcome</th><th>threshold</th><th>why</th></tr></thead><tbody>{rows}</tbody></table>"
+        )
+
+
+def inspect(source: Any, *, target: str | None = None, subject: str | None = None) -> Inventory:
+    """What a dataset is: roles, identifiers, uniqueness, what each column tells about the target.
+
+    Args:
+        source: a path, pattern or folder, or a pandas, Polars or PyArrow table.
+        target: the column that a model is to predict.
+        subject: the column that says which rows are one person's.
+
+    Raises:
+        InputError: the source cannot be read, or a column named is not there.
+
+    >>> import polars as pl
+    >>> found = inspect(pl.DataFrame({"mail": [f"p{i}@example.org" for i in range(50)], "x": [1, 2] * 25}))
+    >>> found.column("mail").role.value
+    'direct-identifier'
+    """
+    data: FileSource | pl.DataFrame
+    data = FileSource.find(str(source), Path()) if isinstance(source, str | Path) else to_polars(source)
+    return verbs.inspect_source(data, target=target, subject=subject)
+
+
+def check(policy: PolicyLike, data: Any = None, *, project: str | Path | None = None) -> tuple[Problem, ...]:
+    """Every problem of a policy against its source; arguments as :func:`run`.
+
+    Raises:
+        PolicyError: the policy cannot be read at all.
+    """
+    loaded, snapshot = _opened(policy, data, project)
+    return verbs.check(loaded, snapshot)
+
+
+def plan(policy: PolicyLike, data: Any = None, *, project: str | Path | None = None) -> Result:
+    """Fit a policy and see what would happen; nothing is written. Arguments and errors as :func:`run`."""
+    loaded, snapshot = _opened(policy, data, project)
+    found = verbs.plan(loaded, snapshot)
+    return Result(found.inventory, found.plan, (), None, None, data)
+
+
+def run(
+    policy: PolicyLike,
+    data: Any = None,
+    *,
+    output: str | Path = "sfumato-output",
+    project: str | Path | None = None,
+) -> Result:
+    """The whole way: transform, attack the result, decide, release or refuse.
+
+    Args:
+        policy: a policy file, or a mapping of the same shape.
+        data: a pandas, Polars or PyArrow table to take in place of the policy's source.
+        output: the folder that gets ``release/`` and ``custody/``.
+        project: the folder of keys and ledger; by default ``SFUMATO_HOME``, else ``.sfumato`` beside
+            the policy file, or in the current folder for a mapping.
+
+    Returns:
+        What was found, done and decided; ask :attr:`Result.passed`.
+
+    Raises:
+        PolicyError: the policy is wrong, or does not fit its source.
+        InputError: from any step; nothing is left under the final names then.
+    """
+    loaded, snapshot = _opened(policy, data, project)
+    found = verbs.run(loaded, snapshot, Path(output))
+    assert found.release is not None
+    return Result(found.inventory, found.plan, found.findings, found.decision, found.release.folder, data)
+
+
+def attack(folder: str | Path, *, against: str | None = None, truth: str | None = None) -> list[Finding]:
+    """Attack a release again; see :func:`sfumato.pipeline.revisit.attack`."""
+    return revisit.attack(Path(folder), against=against, truth=truth)
+
+
+def evaluate(folder: str | Path) -> list[Finding]:
+    """Utility and fairness of a release; see :func:`sfumato.pipeline.revisit.evaluate`."""
+    return revisit.evaluate(Path(folder))
+
+
+def verify(release: str | Path, *, key: str | Path | None = None) -> Verification:
+    """Check a release against its signed manifest; see :func:`sfumato.release.verify.verify`."""
+    path = Path(release)
+    return verify_release(
+        path, key_pem=revisit.expected_key(path, Path(key) if key is not None else None, None)
+    )
+
+
+def _opened(policy: PolicyLike, data: Any, project: str | Path | None) -> tuple[LoadedPolicy, Snapshot]:
+    if isinstance(policy, Mapping):
+        loaded = LoadedPolicy(policy_from(policy), Path("policy"), {})
+    else:
+        loaded = load_policy(Path(policy))
+    place = locate(loaded.folder, Path(project) if project is not None else None)
+    table = None if data is None else to_polars(data)
+    return loaded, Snapshot.open(loaded.policy, loaded.folder, Project.open(place), table)

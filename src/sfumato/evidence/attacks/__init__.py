@@ -1,0 +1,1 @@
+"""Attacks: what somebody who looks for a person in the release would find."""

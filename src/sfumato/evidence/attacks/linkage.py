@@ -1,0 +1,346 @@
+"""Linkage: an adversary with a register of people looks for them in the release.
+
+The adversary knows the method and puts the register into the release's own terms, compares every
+person with every class of released rows, and claims one row among those that agree best. Ties are
+shared and never abstained on: success is the chance of drawing the right row, so the release is not
+made to look harmless by an attacker who gives up (*expected rank-1*). The same attack on people who
+are not in the release says how often strangers would be found as well; only what exceeds that is the
+release's doing (the control of Giomi et al. 2022, arXiv 2211.10459, after WP216).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import Field
+
+from sfumato import contracts
+from sfumato.contracts import Comparison
+from sfumato.core.keyed import derive
+from sfumato.core.values import Finding
+from sfumato.evidence.attacks.matching import TRUST, Claims, Classes, claim_best, claim_exact, own_weights
+from sfumato.evidence.attacks.registers import sample_rows, with_flaws
+from sfumato.evidence.columns import attack_columns, factual_columns
+from sfumato.evidence.intervals import newcombe, wilson
+from sfumato.evidence.report import Figure, Metric, Report, design_note
+
+REPORT = Report(
+    "linkage",
+    {
+        "linkage.success": Metric(
+            "low", "share", "people of a register whose released row is found, ties shared (expected rank-1)"
+        ),
+        "linkage.excess": Metric(
+            "low", "difference", "success less what the same attack seems to find of people not released"
+        ),
+        "linkage.precision": Metric(
+            "low", "share", "share right of the tenth of claims that the attacker is surest of"
+        ),
+        "linkage.classes_over_rows": Metric(
+            "low", "probability", "classes / rows: success with exact knowledge of everybody"
+        ),
+        "linkage.success_all_columns": Metric(
+            "low", "share", "success of somebody who knows every released column exactly"
+        ),
+    },
+)
+
+EXACT = "exact register"
+FLAWED = "register with errors"
+NO_CONTROL = "nobody was held out to compare with"
+
+#: Comparisons of one cell with one class that an attack with flaws may cost; a register is cut to fit.
+CELLS = 2_000_000_000
+LEAST_REGISTER = 200
+SUREST = 0.1
+LEAST_CLAIMS = 20
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table under attack: the release or, for comparison, the rows it was made from."""
+
+    classes: Classes
+    describe: Callable[[pl.DataFrame], pl.DataFrame]
+    own: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What one attack on one table found."""
+
+    success: Figure
+    control: Figure | None
+    precision: Figure | None
+    members: int
+    controls: int
+    claims: int
+
+    @property
+    def excess(self) -> Figure | None:
+        return None if self.control is None else newcombe(self.success, self.control)
+
+
+class Linkage:
+    """How often an adversary with a register finds people in the release, beyond chance and strangers.
+
+    Two registers: exact, and with errors and gaps. Findings have one of them as target, and ``release``
+    for the worse of the two. Each carries ``before``, the same attack on the original rows; success
+    carries ``baseline`` (a row drawn blindly) and ``control``. Intervals are Wilson's on the mean, for
+    a shared tie varies less than a yes or no, and Newcombe's for the excess.
+
+    A stranger counts as found as far as the attacker would claim them: with the exact register if
+    every column agrees, with the other if the best classes agree as well as the own class does for 19
+    of 20 members. The claim then counts 1 / rows of the best classes, times the share of members' own
+    claims that is right: so a stranger counts no more than a member of whom the same is claimed.
+    """
+
+    summary: ClassVar[str] = "an adversary with a register of people links it to released rows"
+    metrics = REPORT.metrics
+    units = REPORT.units
+
+    class Params(contracts.Params):
+        """``register`` is the most people of each kind; ``errors`` and ``gaps`` the share of cells."""
+
+        people: Annotated[int, Field(alias="register", ge=100, le=100_000)] = 2_000
+        errors: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+        gaps: Annotated[float, Field(ge=0, lt=0.5)] = 0.05
+
+    def run(self, comparison: Comparison, params: Linkage.Params) -> list[Finding]:
+        """The findings of both registers, of the worse, and of the all-knowing attacker."""
+        members = _sampled(np.flatnonzero(comparison.kept), params, comparison, "members")
+        if not len(members) or not comparison.released.columns:
+            note = "nobody's row is in the release"
+            return [REPORT.silent(metric, "not-measured", note) for metric in REPORT.table]
+        controls = _sampled(np.arange(comparison.control.height), params, comparison, "controls")
+        columns = attack_columns(comparison)
+        release, original = _tables(comparison, columns, members)
+        outcomes = {
+            EXACT: (
+                _exact(release, comparison, members, controls),
+                _exact(original, comparison, members, controls),
+            ),
+            FLAWED: (
+                _flawed(release, comparison, columns, members, controls, params),
+                _flawed(original, comparison, columns, members, controls, params),
+            ),
+        }
+        return [
+            *_findings(comparison, columns, outcomes, release.classes.rows),
+            _classes_over_rows(release, original),
+            _all_columns(comparison, members, controls),
+        ]
+
+
+def _sampled(
+    rows: NDArray[np.int64], params: Linkage.Params, comparison: Comparison, who: str
+) -> NDArray[np.int64]:
+    return sample_rows(rows, params.people, derive(comparison.key, "linkage", who))
+
+
+def _tables(
+    comparison: Comparison, columns: Sequence[str], members: NDArray[np.int64]
+) -> tuple[_Table, _Table]:
+    # With no column to count over, any one serves to count the rows.
+    counted = list(columns) or comparison.released.columns[:1]
+    released = Classes.of(comparison.count(counted), columns)
+    original = Classes.of(comparison.count_original(counted), columns)
+    return (
+        _Table(released, comparison.describe, released.locate(comparison.released[members])),
+        _Table(original, lambda rows: rows, original.locate(comparison.original[members])),
+    )
+
+
+def _exact(
+    table: _Table,
+    comparison: Comparison,
+    members: NDArray[np.int64],
+    controls: NDArray[np.int64],
+) -> _Outcome:
+    people = table.describe(comparison.original[members])
+    claims = claim_exact(table.classes, people)
+    hits = _hits(claims, own_weights(table.classes, table.classes.encode(people), table.own, TRUST))
+    if not len(controls):
+        return _outcome(hits, claims, None, None)
+    strangers = claim_exact(table.classes, table.describe(comparison.control[controls]))
+    return _outcome(hits, claims, _shared(strangers.full, strangers.rows), strangers)
+
+
+def _flawed(
+    table: _Table,
+    comparison: Comparison,
+    columns: Sequence[str],
+    members: NDArray[np.int64],
+    controls: NDArray[np.int64],
+    params: Linkage.Params,
+) -> _Outcome:
+    cells = max(1, len(table.classes.sizes) * len(columns))
+    most = max(LEAST_REGISTER, CELLS // cells)
+    members, controls, own = members[:most], controls[:most], table.own[:most]
+
+    def held(people: pl.DataFrame, who: str) -> NDArray[np.int32]:
+        key = derive(comparison.key, "linkage", "flaws", who)
+        register = with_flaws(
+            people, columns, comparison.original, errors=params.errors, gaps=params.gaps, key=key
+        )
+        return table.classes.encode(table.describe(register.people), register.gaps)
+
+    codes = held(comparison.original[members], "members")
+    claims = claim_best(table.classes, codes, params.errors)
+    weights = own_weights(table.classes, codes, own, params.errors)
+    hits = _hits(claims, weights)
+    if not len(controls):
+        return _outcome(hits, claims, None, None)
+    strangers = claim_best(table.classes, held(comparison.control[controls], "controls"), params.errors)
+    least = float(np.quantile(weights, 0.05, method="lower"))
+    # Of members' claims some are wrong; as large a part of strangers' is not held for a find.
+    accepted = claims.weight >= least
+    claimed = float(_shared(accepted, claims.rows).sum())
+    right = float(hits[accepted].sum()) / claimed if claimed else 0.0
+    apparent = right * _shared(strangers.weight >= least, strangers.rows)
+    return _outcome(hits, claims, apparent, strangers)
+
+
+def _hits(claims: Claims, own: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The chance that each member's claim is right: 1 / rows where the own class is among the best."""
+    return _shared(own >= claims.weight - 1e-8, claims.rows)
+
+
+def _shared(found: NDArray[np.bool_], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.where(found, 1 / np.maximum(1, rows), 0.0)
+
+
+def _outcome(
+    hits: NDArray[np.float64],
+    claims: Claims,
+    apparent: NDArray[np.float64] | None,
+    strangers: Claims | None,
+) -> _Outcome:
+    success = wilson(float(hits.mean()), len(hits))
+    if apparent is None or strangers is None:
+        return _Outcome(success, None, None, len(hits), 0, 0)
+    right = np.concatenate([hits, np.zeros(len(apparent))])
+    surest = min(len(right), max(LEAST_CLAIMS, round(SUREST * len(right))))
+    share = surest_right(np.concatenate([claims.confidence, strangers.confidence]), right, surest)
+    return _Outcome(
+        success,
+        wilson(float(apparent.mean()), len(apparent)),
+        wilson(share, surest) if surest >= LEAST_CLAIMS else None,
+        len(hits),
+        len(apparent),
+        surest,
+    )
+
+
+def surest_right(confidence: NDArray[np.float64], right: NDArray[np.float64], surest: int) -> float:
+    """The mean of ``right`` over the ``surest`` claims of greatest confidence.
+
+    Claims that tie at the edge count as far as there is room for them, so that no order of the
+    register makes a difference.
+
+    >>> surest_right(np.array([0.9, 0.5, 0.5]), np.array([1.0, 1.0, 0.0]), 2)
+    0.75
+    """
+    edge = np.sort(confidence)[len(confidence) - surest]
+    above, at = confidence > edge, confidence == edge
+    room = surest - int(above.sum())
+    return float((right[above].sum() + room * right[at].mean()) / surest)
+
+
+def _findings(
+    comparison: Comparison,
+    columns: Sequence[str],
+    outcomes: dict[str, tuple[_Outcome, _Outcome]],
+    rows: int,
+) -> list[Finding]:
+    """Each figure for each register, first the worse of the two under the name of the release."""
+    found: list[Finding] = []
+    for metric, figures in (
+        ("linkage.success", {name: (a.success, b.success) for name, (a, b) in outcomes.items()}),
+        ("linkage.excess", {name: (a.excess, b.excess) for name, (a, b) in outcomes.items()}),
+        ("linkage.precision", {name: (a.precision, b.precision) for name, (a, b) in outcomes.items()}),
+    ):
+        each = {
+            name: _finding(comparison, columns, metric, name, figures[name], outcomes[name][0], rows)
+            for name in outcomes
+        }
+        worse = max(each, key=lambda name: _badness(each[name]))
+        note = f"{worse}, the worse of {len(each)}; {each[worse].note}"
+        found += [each[worse].model_copy(update={"target": "release", "note": note}), *each.values()]
+    return found
+
+
+def _badness(finding: Finding) -> float:
+    """What the worse of two findings has more of; one without a figure is the worst."""
+    return 2.0 if finding.high is None else finding.high
+
+
+def _finding(
+    comparison: Comparison,
+    columns: Sequence[str],
+    metric: str,
+    register: str,
+    figures: tuple[Figure | None, Figure | None],
+    outcome: _Outcome,
+    rows: int,
+) -> Finding:
+    figure, before = figures
+    known = ", ".join(columns) if columns else "no column"
+    assumes = f"an attacker who knows the method and holds an {register} of {known}".replace(
+        "an reg", "a reg"
+    )
+    if figure is None:
+        few = metric == "linkage.precision" and outcome.controls
+        return REPORT.silent(
+            metric,
+            "no-power" if few else "not-measured",
+            f"fewer than {LEAST_CLAIMS} claims" if few else NO_CONTROL,
+            target=register,
+            n=outcome.members,
+            assumes=assumes,
+        )
+    least = min(outcome.members, outcome.controls)
+    n = {"linkage.excess": least, "linkage.precision": outcome.claims}.get(metric, outcome.members)
+    success = metric == "linkage.success"
+    return REPORT.measured(
+        metric,
+        figure,
+        n,
+        target=register,
+        before=before.value if before else None,
+        baseline=1 / rows if metric != "linkage.excess" else None,
+        control=outcome.control.value if success and outcome.control else None,
+        assumes=assumes,
+        note=f"{outcome.members} members, {outcome.controls} strangers; {design_note(comparison)}",
+    )
+
+
+def _classes_over_rows(release: _Table, original: _Table) -> Finding:
+    return REPORT.measured(
+        "linkage.classes_over_rows",
+        Figure.counted(len(release.classes.sizes) / release.classes.rows),
+        release.classes.rows,
+        before=len(original.classes.sizes) / max(1, original.classes.rows),
+    )
+
+
+def _all_columns(comparison: Comparison, members: NDArray[np.int64], controls: NDArray[np.int64]) -> Finding:
+    columns = factual_columns(comparison)
+    release, original = _tables(comparison, columns, members)
+    after = _exact(release, comparison, members, controls)
+    before = _exact(original, comparison, members, controls)
+    return REPORT.measured(
+        "linkage.success_all_columns",
+        after.success,
+        after.members,
+        before=before.success.value,
+        baseline=1 / release.classes.rows,
+        control=after.control.value if after.control else None,
+        assumes=f"an attacker who knows all {len(columns)} released columns but pseudonyms, exactly",
+        note="somebody who knows all that learns nothing new but that the person is in the release",
+    )

@@ -1,0 +1,188 @@
+"""Linking register people to classes of released rows by the likelihood of what agrees.
+
+Fellegi & Sunter's theory of record linkage (1969, *JASA* 64:1183-1210) with weights by value (Winkler
+1988): that two rare labels agree says more than that two common ones do. If a register cell is wrong
+with probability e, and a wrong cell shows a label as often as the release has it (share p), then a
+person of a class with the same label shows it with probability (1 - e) + e p, of any other class with
+e p, and a stranger with p.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from sfumato.evidence.features import labels
+
+UNKNOWN = -1
+GAP = -2
+
+#: What an attacker who trusts the register still allows for: it ranks classes when none agrees fully.
+TRUST = 1e-3
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What the attacker would say of each register person, shape (people,) each.
+
+    ``weight`` is the log-likelihood ratio of the best classes against a stranger, ``rows`` the rows in
+    the best classes, ``confidence`` the attacker's own probability that one drawn row is the person,
+    ``full`` whether every known cell agrees.
+    """
+
+    weight: NDArray[np.float64]
+    rows: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    full: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The distinct tuples of a table as label codes, shape (columns, classes), with their rows.
+
+    ``levels[j]`` has each label of column j with its ``code``; ``shares[j]`` the share of rows with it.
+    """
+
+    columns: tuple[str, ...]
+    tuples: pl.DataFrame
+    codes: NDArray[np.int32]
+    sizes: NDArray[np.int64]
+    levels: tuple[pl.DataFrame, ...]
+    shares: tuple[NDArray[np.float64], ...]
+
+    @classmethod
+    def of(cls, counted: pl.DataFrame, columns: Sequence[str]) -> Classes:
+        """The classes of a count of tuples, which has a column ``len``; no columns make one class."""
+        tuples = counted.select(
+            *(labels(counted[column]).alias(column) for column in columns), pl.col("len").cast(pl.Int64)
+        )
+        tuples = tuples.sort(*columns, nulls_last=True) if columns else tuples.sum()
+        rows = float(tuples["len"].sum())
+        levels, shares, codes = [], [], []
+        for column in columns:
+            level = tuples.group_by(column).agg(pl.col("len").sum()).sort(column, nulls_last=True)
+            levels.append(level.select(column).with_row_index("code"))
+            shares.append(level["len"].to_numpy() / max(1.0, rows))
+            codes.append(_encode(tuples[column], levels[-1]))
+        return cls(
+            tuple(columns),
+            tuples,
+            np.stack(codes) if codes else np.empty((0, tuples.height), dtype=np.int32),
+            tuples["len"].to_numpy(),
+            tuple(levels),
+            tuple(shares),
+        )
+
+    @property
+    def rows(self) -> int:
+        """Rows in all classes."""
+        return int(self.sizes.sum())
+
+    def encode(self, described: pl.DataFrame, gaps: NDArray[np.bool_] | None = None) -> NDArray[np.int32]:
+        """Label codes of people, shape (people, columns): unknown labels and gaps are negative."""
+        found = [
+            _encode(labels(described[column]).alias(column), level)
+            for column, level in zip(self.columns, self.levels, strict=True)
+        ]
+        codes = np.stack(found, axis=1) if found else np.empty((described.height, 0), dtype=np.int32)
+        if gaps is not None:
+            codes[gaps] = GAP
+        return codes
+
+    def locate(self, described: pl.DataFrame) -> NDArray[np.int64]:
+        """The class with exactly the labels of each person, -1 if there is none."""
+        if not self.columns:
+            return np.zeros(described.height, dtype=np.int64)
+        people = described.select(labels(described[column]).alias(column) for column in self.columns)
+        numbered = self.tuples.select(self.columns).with_row_index("class")
+        found = people.join(
+            numbered, on=list(self.columns), how="left", nulls_equal=True, maintain_order="left"
+        )
+        return found["class"].cast(pl.Int64).fill_null(-1).to_numpy()
+
+    def gains(self, codes: NDArray[np.int32], error: float) -> NDArray[np.float64]:
+        """What agreeing adds over disagreeing, log((1 - e + e p) / (e p)), shape of ``codes``."""
+        share = self._shares_of(codes)
+        known = codes >= 0
+        return np.where(known, np.log((1 - error + error * share) / (error * share)), 0.0)
+
+    def floor(self, codes: NDArray[np.int32], error: float) -> NDArray[np.float64]:
+        """The weight of a person of whom nothing agrees: log e for each cell that is not a gap."""
+        cells = (codes != GAP).sum(axis=1).astype(np.float64)
+        return np.asarray(cells * np.log(error), dtype=np.float64)
+
+    def _shares_of(self, codes: NDArray[np.int32]) -> NDArray[np.float64]:
+        share = np.ones(codes.shape)
+        for j, shares in enumerate(self.shares):
+            known = codes[:, j] >= 0
+            share[known, j] = shares[codes[known, j]]
+        return share
+
+
+def claim_exact(classes: Classes, described: pl.DataFrame) -> Claims:
+    """The claims of an attacker whose register is exact.
+
+    Whoever agrees with a class in every column belongs to it. The others (the release says something
+    else of them, or they are not in it) are linked to what agrees best.
+    """
+    codes = classes.encode(described)
+    own = classes.locate(described)
+    full = own >= 0
+    claims = claim_best(classes, codes[~full], TRUST)
+    weight = (classes.gains(codes, TRUST).sum(axis=1)) + classes.floor(codes, TRUST)
+    rows = np.zeros(len(own), dtype=np.int64)
+    rows[full] = classes.sizes[own[full]]
+    confidence = _confidence(weight, rows.astype(np.float64), classes.rows)
+    weight[~full], rows[~full], confidence[~full] = claims.weight, claims.rows, claims.confidence
+    return Claims(weight, rows, confidence, full)
+
+
+def claim_best(classes: Classes, codes: NDArray[np.int32], error: float) -> Claims:
+    """The claims of an attacker who compares each person with every class."""
+    from sfumato.evidence.attacks.kernels import TIE, best_classes
+
+    gains = classes.gains(codes, error)
+    floor = classes.floor(codes, error)
+    if not len(codes) or not len(classes.sizes):
+        none = np.zeros(len(codes))
+        return Claims(none, none.astype(np.int64), none.copy(), none.astype(bool))
+    best, rows, mass = best_classes(
+        np.ascontiguousarray(codes), gains, np.ascontiguousarray(classes.codes), classes.sizes
+    )
+    weight = best + floor
+    known = (codes != UNKNOWN).all(axis=1)
+    full = known & (best >= gains.sum(axis=1) - TIE)
+    return Claims(weight, rows, _confidence(weight, mass, classes.rows), full)
+
+
+def own_weights(
+    classes: Classes, codes: NDArray[np.int32], own: NDArray[np.int64], error: float
+) -> NDArray[np.float64]:
+    """The weight of each person with their own class, minus infinity where they have none."""
+    agree = np.zeros(codes.shape, dtype=bool)
+    found = own >= 0
+    agree[found] = codes[found] == classes.codes[:, own[found]].T
+    agree &= codes >= 0
+    weight = (classes.gains(codes, error) * agree).sum(axis=1) + classes.floor(codes, error)
+    return np.where(found, weight, -np.inf)
+
+
+def _confidence(weight: NDArray[np.float64], mass: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
+    """The posterior probability of one of the best rows, a priori as likely in the release as not.
+
+    ``mass`` is the likelihood of all rows as a multiple of the best one's; a stranger's is
+    ``rows * exp(-weight)`` of it.
+    """
+    with np.errstate(over="ignore"):
+        confidence: NDArray[np.float64] = 1 / (mass + rows * np.exp(-weight))
+    return confidence
+
+
+def _encode(series: pl.Series, level: pl.DataFrame) -> NDArray[np.int32]:
+    """The code of each label of a column, :data:`UNKNOWN` where the level table has none."""
+    found = series.to_frame().join(level, on=series.name, how="left", nulls_equal=True, maintain_order="left")
+    return found["code"].cast(pl.Int32).fill_null(UNKNOWN).to_numpy().copy()

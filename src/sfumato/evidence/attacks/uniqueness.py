@@ -1,0 +1,202 @@
+"""Class risks: how few people look alike, counted on the whole release as written.
+
+Prosecutor (somebody known to be in the release), marketer (the average over everybody) and
+journalist (somebody who may or may not be in it), after Elliot & Dale 1999, El Emam 2010 and ISO/IEC
+20889, 2018; each beside the same figure on the original rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import Field
+
+from sfumato import contracts
+from sfumato.contracts import Comparison
+from sfumato.core.values import Finding
+from sfumato.evidence.attacks.population import expected_inverse_size, population_unique
+from sfumato.evidence.columns import attack_columns, factual_columns
+from sfumato.evidence.report import Figure, Metric, Report
+
+REPORT = Report(
+    "uniqueness",
+    {
+        "risk.worst_class": Metric("low", "probability", "1 / people in the smallest class (prosecutor)"),
+        "risk.marketer": Metric("low", "probability", "classes / rows: the mean risk of all people"),
+        "risk.at_risk": Metric("low", "share", "share of people in classes below a size (5)"),
+        "risk.unique": Metric("low", "share", "share of people alone in their class"),
+        "risk.journalist": Metric(
+            "low", "probability", "expected 1 / people of the smallest class in the population"
+        ),
+        "risk.population_unique": Metric(
+            "low", "probability", "share of people unique in the population too (Pitman)"
+        ),
+        "risk.unique_all_columns": Metric(
+            "low", "share", "share of people unique to somebody who knows every released column"
+        ),
+        "risk.worst_class_all_columns": Metric(
+            "low", "probability", "1 / smallest class for somebody who knows every released column"
+        ),
+    },
+)
+
+NO_POPULATION = "not estimable without a population"
+NO_ROWS = "the release has no rows"
+ALL_KNOWING = (
+    "somebody who already knows every released column of a person learns nothing new but that the person "
+    "is in the release"
+)
+
+Counter = Callable[[Sequence[str]], pl.DataFrame]
+
+
+@dataclass(frozen=True)
+class _Risks:
+    """The class sizes of one table and what follows from them."""
+
+    sizes: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, count: Counter, columns: Sequence[str], any_of: str) -> _Risks:
+        """The classes over some columns; none of them makes one class of all rows."""
+        sizes = count(columns or (any_of,))["len"].cast(pl.Int64).to_numpy()
+        sizes = sizes[sizes > 0]
+        return cls(sizes if columns or not len(sizes) else sizes.sum(keepdims=True))
+
+    @property
+    def rows(self) -> int:
+        return int(self.sizes.sum())
+
+    @property
+    def worst(self) -> float:
+        return 1 / int(self.sizes.min())
+
+    @property
+    def mean(self) -> float:
+        return len(self.sizes) / self.rows
+
+    def below(self, size: int) -> float:
+        return float(self.sizes[self.sizes < size].sum()) / self.rows
+
+
+class Uniqueness:
+    """How few people share the columns that an attacker knows.
+
+    It reads the whole release, not a sample, so its figures are complete counts. ``before`` is the
+    same on the rows that the release was made from, over the same columns.
+    """
+
+    summary: ClassVar[str] = "class risks: how few people look alike to an attacker"
+    metrics = REPORT.metrics
+    units = REPORT.units
+
+    class Params(contracts.Params):
+        """``below`` is the class size under which people count as at risk."""
+
+        below: Annotated[int, Field(ge=2, le=1000)] = 5
+
+    def run(self, comparison: Comparison, params: Uniqueness.Params) -> list[Finding]:
+        """All class risks; without a row in the release none of them is measured."""
+        released = comparison.released.columns
+        if not released:
+            return [REPORT.silent(metric, "not-measured", "nothing is released") for metric in REPORT.table]
+        columns = attack_columns(comparison)
+        after = _Risks.of(comparison.count, columns, released[0])
+        if not after.rows:
+            return [REPORT.silent(metric, "not-measured", NO_ROWS) for metric in REPORT.table]
+        before = _Risks.of(comparison.count_original, columns, released[0])
+        assumes = _knowledge(columns)
+        return [
+            *_classes(after, before, params.below, assumes),
+            *_population(after, before, comparison.population, assumes),
+            *_all_columns(comparison, released[0]),
+        ]
+
+
+def _knowledge(columns: Sequence[str]) -> str:
+    return f"an attacker who knows {', '.join(columns)}" if columns else "an attacker who knows no column"
+
+
+def _classes(after: _Risks, before: _Risks, below: int, assumes: str) -> list[Finding]:
+    figures = {
+        "risk.worst_class": (after.worst, before.worst),
+        "risk.marketer": (after.mean, before.mean),
+        "risk.at_risk": (after.below(below), before.below(below)),
+        "risk.unique": (after.below(2), before.below(2)),
+    }
+    notes = {"risk.at_risk": f"classes of fewer than {below} people"}
+    return [
+        REPORT.measured(
+            metric,
+            Figure.counted(value),
+            after.rows,
+            before=earlier,
+            assumes=assumes,
+            note=notes.get(metric, ""),
+        )
+        for metric, (value, earlier) in figures.items()
+    ]
+
+
+def _population(after: _Risks, before: _Risks, fraction: float | None, assumes: str) -> list[Finding]:
+    if fraction is None or not 0 < fraction <= 1:
+        return [
+            REPORT.silent(metric, "not-measured", NO_POPULATION, n=after.rows, assumes=assumes)
+            for metric in ("risk.journalist", "risk.population_unique")
+        ]
+    journalist = REPORT.measured(
+        "risk.journalist",
+        Figure.counted(expected_inverse_size(int(after.sizes.min()), fraction)),
+        after.rows,
+        before=expected_inverse_size(int(before.sizes.min()), fraction),
+        assumes=f"{assumes}, but not who is in the release",
+        note="an expectation under random sampling (Benedetti & Franconi 1998), not a count",
+    )
+    # The release stands for the same population as the rows it was made from, suppressed ones included.
+    earlier = population_unique(before.sizes, fraction)
+    estimate = population_unique(after.sizes, min(1.0, fraction * after.rows / before.rows))
+    if estimate is None:
+        unique = REPORT.silent(
+            "risk.population_unique",
+            "no-power",
+            "the population model does not converge on these classes",
+            n=after.rows,
+            before=earlier.value if earlier else None,
+            assumes=assumes,
+        )
+    else:
+        unique = REPORT.measured(
+            "risk.population_unique",
+            estimate,
+            after.rows,
+            before=earlier.value if earlier else None,
+            assumes=assumes,
+            note="an estimate by Pitman's sampling formula; the interval takes the model as true",
+        )
+    return [journalist, unique]
+
+
+def _all_columns(comparison: Comparison, any_of: str) -> list[Finding]:
+    columns = factual_columns(comparison)
+    after = _Risks.of(comparison.count, columns, any_of)
+    before = _Risks.of(comparison.count_original, columns, any_of)
+    figures = {
+        "risk.unique_all_columns": (after.below(2), before.below(2)),
+        "risk.worst_class_all_columns": (after.worst, before.worst),
+    }
+    return [
+        REPORT.measured(
+            metric,
+            Figure.counted(value),
+            after.rows,
+            before=earlier,
+            assumes=f"an attacker who knows all {len(columns)} released columns but pseudonyms",
+            note=ALL_KNOWING,
+        )
+        for metric, (value, earlier) in figures.items()
+    ]

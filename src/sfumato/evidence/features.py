@@ -1,0 +1,123 @@
+"""Columns as numbers and as a few categories, so that raw and released values can be compared.
+
+A generalized numeric column counts as numbers again through the centers of its labels. Categories are
+at most :data:`BINS` and two more (for everything rarer, and for missing), fitted on one table and
+applied to another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+BINS = 20
+
+
+def numbers(series: pl.Series, centers: Mapping[str, float] | None = None) -> NDArray[np.float64] | None:
+    """A column as numbers, missing as NaN; None if it is not one of numbers.
+
+    Numbers, booleans and dates are; so are labels with centers, where a label without one (the ``*`` of
+    a cell that says nothing) is missing.
+    """
+    if centers is not None and series.dtype == pl.String:
+        values = series.replace_strict(
+            pl.Series(list(centers), dtype=pl.String),
+            pl.Series(list(centers.values()), dtype=pl.Float64),
+            default=None,
+            return_dtype=pl.Float64,
+        )
+    elif series.dtype.is_numeric() or series.dtype == pl.Boolean:
+        values = series.cast(pl.Float64)
+    elif series.dtype.is_temporal():
+        values = series.to_physical().cast(pl.Float64)
+    else:
+        return None
+    return values.fill_null(float("nan")).to_numpy()
+
+
+def labels(series: pl.Series) -> pl.Series:
+    """A column as text, missing left missing: what two tables must share to agree."""
+    return series.cast(pl.String)
+
+
+@dataclass(frozen=True)
+class NumberBins:
+    """Numbers in bins: one a value where there are few values, else quantiles of the reference.
+
+    ``edges`` are the upper bounds of all bins but the last; a number equal to an edge lies below it.
+    """
+
+    edges: NDArray[np.float64]
+
+    @classmethod
+    def fit(cls, values: NDArray[np.float64], bins: int = BINS) -> NumberBins:
+        """Bins from the numbers that are not missing."""
+        known = values[~np.isnan(values)]
+        distinct = np.unique(known)
+        if len(distinct) <= bins:
+            return cls(distinct[:-1])
+        shares = np.arange(1, bins) / bins
+        # No interpolation, so that infinite numbers do not turn into NaN.
+        return cls(np.unique(np.quantile(known, shares, method="inverted_cdf")))
+
+    @property
+    def size(self) -> int:
+        """The number of codes, missing among them."""
+        return len(self.edges) + 2
+
+    def codes(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The bin of each number, missing as the last code."""
+        found = np.searchsorted(self.edges, values, side="left")
+        found[np.isnan(values)] = self.size - 1
+        return found.astype(np.int64)
+
+
+@dataclass(frozen=True)
+class LabelBins:
+    """The most frequent labels of a reference, one code for all others, one for missing."""
+
+    levels: pl.Series
+
+    @classmethod
+    def fit(cls, series: pl.Series, bins: int = BINS) -> LabelBins:
+        """The levels: all labels if they are few, else the ``bins - 1`` most frequent."""
+        counts = labels(series).drop_nulls().alias("label").to_frame().group_by("label").len()
+        ordered = counts.sort(["len", "label"], descending=[True, False])["label"]
+        return cls(ordered if len(ordered) <= bins else ordered.head(bins - 1))
+
+    @property
+    def size(self) -> int:
+        """The number of codes: the levels, others, missing."""
+        return len(self.levels) + 2
+
+    def codes(self, series: pl.Series) -> NDArray[np.int64]:
+        """The code of each label."""
+        text = labels(series)
+        if not len(self.levels):
+            known = pl.Series([self.size - 2], dtype=pl.Int64).new_from_index(0, len(text))
+        else:
+            known = text.replace_strict(
+                self.levels,
+                pl.Series(np.arange(len(self.levels)), dtype=pl.Int64),
+                default=self.size - 2,
+                return_dtype=pl.Int64,
+            )
+        found = known.to_numpy().copy()
+        found[text.is_null().to_numpy()] = self.size - 1
+        return found.astype(np.int64)
+
+
+def categories(
+    series: pl.Series, centers: Mapping[str, float] | None = None
+) -> tuple[NDArray[np.int64], int]:
+    """A column in its own categories: a code for each row, and the number of codes."""
+    values = numbers(series, centers)
+    if values is not None:
+        number_bins = NumberBins.fit(values)
+        return number_bins.codes(values), number_bins.size
+    label_bins = LabelBins.fit(series)
+    return label_bins.codes(series), label_bins.size

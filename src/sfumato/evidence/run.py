@@ -1,0 +1,93 @@
+"""Running probes one after another: nothing that fails is silently dropped.
+
+Class risks are always measured, asked for or not. A probe that breaks becomes a finding with status
+"error" for each of its metrics, and the gate fails closed on those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from sfumato.contracts import Comparison
+from sfumato.core.errors import InputError, SfumatoError
+from sfumato.core.values import Finding
+from sfumato.evidence import probe
+from sfumato.evidence.learners import share_learners
+
+ALWAYS = "uniqueness"
+
+
+def measure(
+    comparison: Comparison,
+    names: Mapping[str, Mapping[str, Any]],
+    progress: Callable[[str], None] | None = None,
+) -> list[Finding]:
+    """Run probes in order and collect their findings.
+
+    Args:
+        comparison: what the probes see.
+        names: probe name -> parameters as a policy writes them.
+        progress: called with each probe's name before it runs.
+
+    Returns:
+        All findings, the class risks first unless ``names`` has them elsewhere.
+
+    Raises:
+        InputError: an unknown probe, wrong parameters, or a probe found the request wrong.
+    """
+    wanted = dict(names) if ALWAYS in names else {ALWAYS: {}, **names}
+    resolved = {name: probe(name) for name in wanted}
+    shared = share_learners(comparison)
+    findings: list[Finding] = []
+    for name, raw in wanted.items():
+        params = _params(name, resolved[name], raw)
+        if progress is not None:
+            progress(name)
+        findings += _run(name, resolved[name], shared, params)
+    return findings
+
+
+def _params(name: str, kind: Any, raw: Mapping[str, Any]) -> Any:
+    try:
+        return kind.Params(**raw)
+    except ValidationError as wrong:
+        # The policy's loader has reported these with their lines; this is for callers from Python.
+        places = ", ".join(
+            sorted({".".join(map(str, error["loc"])) or "parameters" for error in wrong.errors()})
+        )
+        raise InputError(
+            "policy-invalid",
+            f"not what the probe {name} takes: {places}",
+            remedy="see the probe's parameters",
+        ) from None
+
+
+def _run(name: str, kind: Any, comparison: Comparison, params: Any) -> list[Finding]:
+    try:
+        findings = list(kind().run(comparison, params))
+    except SfumatoError:
+        raise
+    except Exception as failure:  # noqa: BLE001 - whatever breaks a probe, the gate must hear of it
+        # The class only: a message may hold a person's value.
+        return _errors(name, kind, f"the probe failed ({type(failure).__name__})", kind.metrics)
+    missing = set(kind.metrics) - {finding.metric for finding in findings}
+    return [*findings, *_errors(name, kind, "the probe did not report it", sorted(missing))]
+
+
+def _errors(name: str, kind: Any, note: str, metrics: Any) -> list[Finding]:
+    units = getattr(kind, "units", {})
+    return [
+        Finding(
+            metric=metric,
+            unit=units.get(metric, "ratio"),
+            goal=kind.metrics[metric][0],
+            n=0,
+            status="error",
+            source=name,
+            note=note,
+        )
+        for metric in metrics
+    ]

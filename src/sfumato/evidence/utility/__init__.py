@@ -1,0 +1,1 @@
+"""Utility: what the release is still good for, against the original."""

@@ -1,0 +1,184 @@
+"""Coming back to a release with custody and the original at hand, checked against their commitments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sfumato.contracts import ROW, Comparison
+from sfumato.core.errors import InputError
+from sfumato.core.values import Finding
+from sfumato.engines.local import LocalEngine
+from sfumato.engines.sources import FileSource
+from sfumato.evidence.attacks.external import link_register
+from sfumato.pipeline.comparing import compare, counted, evidence
+from sfumato.pipeline.fitting import fit
+from sfumato.pipeline.snapshot import Snapshot
+from sfumato.pipeline.verbs import Watch, counter
+from sfumato.policy.load import load_policy
+from sfumato.policy.model import Evidence, Part, Policy
+from sfumato.project import Project, locate
+from sfumato.project.project import FOLDER, PUBLIC_KEY
+from sfumato.release.custody import Custody, open_custody
+from sfumato.release.layout import CUSTODY, DATA, RELEASE
+from sfumato.release.verify import verify
+
+
+@dataclass(frozen=True)
+class Revisited:
+    """A release opened again: its snapshot, the comparison of its probes, and what the policy asks for."""
+
+    snapshot: Snapshot
+    comparison: Comparison
+    asked: Evidence
+
+
+def attack(
+    folder: Path,
+    *,
+    against: str | None = None,
+    truth: str | None = None,
+    policy: Path | None = None,
+    project: Path | None = None,
+    watch: Watch | None = None,
+) -> list[Finding]:
+    """The attack battery against a release, or one attack with an external register.
+
+    Args:
+        folder: holds ``release/`` and ``custody/``.
+        against: a path or pattern of an external register.
+        truth: a column of register and original that says who is who.
+        policy: where the policy lies now, if the source moved with it.
+        project: the project's folder.
+
+    Raises:
+        InputError: ``release-unreadable``, ``release-altered``, ``custody-closed``, ``source-changed``,
+            ``register-mismatch``.
+    """
+    watch = watch or Watch()
+    if truth is not None and against is None:
+        raise InputError("usage", "--truth is about a register", remedy="name the register with --against")
+    found = reopen(folder, policy, project, watch)
+    if against is None:
+        return evidence(
+            found.snapshot,
+            found.comparison,
+            found.asked.attacks,
+            lambda name: watch.stage(f"measuring {name}"),
+        )
+    watch.stage("linking the register")
+    engine = LocalEngine()
+    register = engine.scan(FileSource.find(against, Path())).drop(ROW).collect(engine="streaming")
+    return link_register(found.comparison, register, truth)
+
+
+def evaluate(
+    folder: Path, *, policy: Path | None = None, project: Path | None = None, watch: Watch | None = None
+) -> list[Finding]:
+    """Utility and fairness of a release against the original; arguments and errors as :func:`attack`."""
+    watch = watch or Watch()
+    found = reopen(folder, policy, project, watch)
+    fairness: tuple[Part, ...] = (found.asked.fairness,) if found.asked.fairness is not None else ()
+    probes = (*found.asked.utility, *fairness)
+    findings = evidence(
+        found.snapshot, found.comparison, probes, lambda name: watch.stage(f"measuring {name}")
+    )
+    wanted = {part.name for part in probes}
+    return [finding for finding in findings if finding.source in wanted]
+
+
+def reopen(folder: Path, policy: Path | None, project: Path | None, watch: Watch) -> Revisited:
+    """Open a release with everything behind it, and check that it is all what it was.
+
+    The plan is fitted again, which for the same policy, source and key gives the same plan, and is
+    compared with the one in custody.
+    """
+    watch.stage("verifying the release")
+    opened = Project.open(find_project(folder, policy, project), create=False)
+    checked = verify(folder / RELEASE, key_pem=opened.public_key_pem())
+    if not checked.intact:
+        raise InputError(
+            "release-altered", checked.words, where=str(folder / RELEASE), remedy="fetch it again"
+        )
+    watch.stage("opening custody")
+    custody = open_custody(folder / CUSTODY, opened)
+    snapshot = _snapshot(custody, opened, policy)
+    watch.stage("fitting the policy again")
+    part = snapshot.part(held_out=False)
+    held_out = snapshot.engine.rows(snapshot.part(held_out=True))
+    fitted = fit(snapshot, part, held_out, watch.within)
+    if fitted.plan.digest != custody.plan.digest:
+        raise InputError(
+            "source-changed",
+            "the policy fitted again gives another plan than the one in custody",
+            where=str(folder / CUSTODY),
+            remedy="use the version of sfumato, and the hierarchy files, that the release was made with",
+        )
+    watch.stage("comparing people before and after")
+    data = folder / RELEASE / DATA
+    written = sorted(data.iterdir()) if data.exists() else []
+    rows = fitted.rows(part)
+    count = counter(fitted, written) if written else (lambda columns: counted(rows, columns))
+    control = snapshot.part(held_out=True) if held_out else None
+    comparison = compare(fitted, part, count, control)
+    return Revisited(snapshot, comparison, snapshot.policy.evidence or Evidence())
+
+
+def find_project(folder: Path, policy: Path | None, project: Path | None) -> Path:
+    """The project of a release: as given, beside the policy, or in or above the release's folder."""
+    beside = policy.parent if policy is not None else None
+    if beside is None:
+        here = folder.resolve()
+        beside = next((place for place in (here, *here.parents) if (place / FOLDER).is_dir()), here)
+    return locate(beside, project)
+
+
+def expected_key(release: Path, key: Path | None, project: Path | None) -> bytes | None:
+    """The public key that must have signed a release: the one given, else that of a project at hand.
+
+    Raises:
+        InputError: ``usage``: the key file cannot be read.
+    """
+    if key is None:
+        place = find_project(release, None, project) / PUBLIC_KEY
+        if not place.exists():
+            if project is not None:
+                raise InputError(
+                    "project-key", "no project here", where=str(project), remedy="check --project"
+                )
+            return None
+        key = place
+    try:
+        return key.read_bytes()
+    except OSError as error:
+        raise InputError(
+            "usage", f"the key cannot be read ({type(error).__name__})", where=str(key)
+        ) from None
+
+
+def _snapshot(custody: Custody, project: Project, moved: Path | None) -> Snapshot:
+    """The snapshot that the release was made from.
+
+    Raises:
+        InputError: ``source-changed``.
+    """
+    policy, folder = Policy.model_validate(custody.private["policy"]), Path(custody.private["folder"])
+    if moved is not None:
+        loaded = load_policy(moved)
+        policy, folder = loaded.policy, loaded.folder
+        if not custody.confirms("policy", policy.model_dump(mode="json")):
+            raise InputError(
+                "source-changed",
+                "this is not the policy that the release was made by",
+                where=str(moved),
+                remedy="use the policy of that run",
+            )
+    snapshot = Snapshot.open(policy, folder, project)
+    if not custody.confirms("source", snapshot.digest):
+        raise InputError(
+            "source-changed",
+            "the source is not the one that the release was made from",
+            where=policy.dataset.source.path,
+            remedy="put the original back where the policy names it",
+        )
+    return snapshot

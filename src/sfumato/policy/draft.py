@@ -1,0 +1,160 @@
+"""A draft policy from an inventory: every column decided, each with a why, on the safe side.
+
+A draft is for people to read and change. It is written as text, with the reasons as they would be
+written by hand, and it loads and checks without problems as it stands.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+
+from sfumato.core.errors import InputError
+from sfumato.core.values import ColumnProfile, Inventory, Role
+from sfumato.engines.sources import FileSource
+
+_HEADER = """\
+A draft policy, written from an inventory. It is on the safe side, and it is a draft: read every why,
+say the purpose and the recipients, then run: sfumato check, sfumato plan, sfumato run.
+"""
+
+
+def write_draft(
+    inventory: Inventory, source: FileSource, *, place: Path, path: Path, subject: str | None, replace: bool
+) -> None:
+    """Write a draft policy to a file.
+
+    Args:
+        place: the path, pattern or folder that the source was found by.
+        subject: the column that says which rows are one person's.
+        replace: whether an existing file may be overwritten.
+
+    Raises:
+        InputError: ``output-exists`` or ``output-failed``.
+    """
+    if path.exists() and not replace:
+        raise InputError(
+            "output-exists",
+            "there is a file already",
+            where=str(path),
+            remedy="choose another name, or add --force",
+        )
+    text = draft(inventory, source, place=_relative(place, path.parent), subject=subject)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            "output-failed", f"cannot be written ({type(error).__name__})", where=str(path)
+        ) from None
+
+
+def draft(inventory: Inventory, source: FileSource, *, place: str, subject: str | None = None) -> str:
+    """The text of a draft policy; ``place`` is the source's path relative to the policy's folder."""
+    policy = CommentedMap()
+    policy["sfumato"] = 1
+    policy["dataset"] = _dataset(inventory, source, place, subject)
+    policy["columns"] = CommentedMap(
+        (column.name, _column(column, dropped=column.name == subject or _is_dropped(column, inventory)))
+        for column in inventory.columns
+    )
+    quasi = [
+        name
+        for name, column in policy["columns"].items()
+        if column["role"] == "quasi-identifier" and "action" not in column
+    ]
+    if quasi:
+        policy["anonymity"] = {
+            "method": "lattice",
+            "models": [{"model": "k-anonymity", "k": 5}],
+            "suppression": 0.05,
+            "measure": "loss",
+        }
+    policy["context"] = {"release": "partner"}
+    policy["evidence"] = {
+        "holdout": {"share": 0.2},
+        "attacks": ["uniqueness", "linkage"],
+        "utility": ["distributions", "correlations", *(["learning"] if inventory.target else [])],
+    }
+    policy["gate"] = [
+        {"metric": "risk.worst_class", "at_most": 0.2},
+        {"metric": "linkage.excess", "at_most": 0.05},
+    ]
+    policy.yaml_set_start_comment(_HEADER)
+    return _text(policy)
+
+
+def _dataset(inventory: Inventory, source: FileSource, place: str, subject: str | None) -> CommentedMap:
+    where: dict[str, Any] = {"path": place}
+    if source.separator is not None:
+        where["separator"] = source.separator
+    if source.encoding != "utf-8":
+        where["encoding"] = source.encoding
+    if source.missing:
+        where["missing"] = list(source.missing)
+    dataset = CommentedMap(name=_name(place), source=where)
+    if inventory.target is not None:
+        dataset["target"] = inventory.target
+    if subject is not None:
+        dataset["subject"] = subject
+    return dataset
+
+
+def _column(column: ColumnProfile, dropped: bool) -> CommentedMap:
+    written = CommentedMap(role=column.role.value)
+    if column.sensitive:
+        written["sensitive"] = True
+    if dropped:
+        written["action"] = {"do": "drop"}
+    elif column.role is Role.QUASI_IDENTIFIER:
+        written["hierarchy"] = dict(column.hierarchy or {"kind": "suppress"})
+    written["why"] = column.why
+    return written
+
+
+def _is_dropped(column: ColumnProfile, inventory: Inventory) -> bool:
+    """What a careful person drops: names and numbers of people, empty columns, the target in other
+    words, and second copies of a quasi-identifier, which would undo the generalization of the first."""
+    return (
+        column.role is Role.DIRECT_IDENTIFIER
+        or column.dtype == "empty"
+        or column.determines_target
+        or (column.role is Role.QUASI_IDENTIFIER and _is_second_copy(column, inventory))
+    )
+
+
+def _is_second_copy(column: ColumnProfile, inventory: Inventory) -> bool:
+    """Whether another column says all that this one says, and more, or the same and stands before it."""
+    names = [other.name for other in inventory.columns]
+    for name in column.function_of:
+        other = inventory.column(name)
+        mutual = column.name in other.function_of
+        before = names.index(name) < names.index(column.name)
+        if other.role is Role.QUASI_IDENTIFIER and (before or not mutual):
+            return True
+    return False
+
+
+def _name(place: str) -> str:
+    stem = Path(place).name.split(".")[0] or "dataset"
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")
+    return name or "dataset"
+
+
+def _relative(place: Path, folder: Path) -> str:
+    """The source's place as the policy has to write it."""
+    absolute, base = place.absolute(), folder.absolute()
+    return str(absolute.relative_to(base)) if absolute.is_relative_to(base) else str(absolute)
+
+
+def _text(policy: CommentedMap) -> str:
+    yaml = YAML()
+    yaml.width = 110
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    buffer = io.StringIO()
+    yaml.dump(policy, buffer)
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""What leaves, and what stays: writing, documents, manifest, custody, dossier, verification."""

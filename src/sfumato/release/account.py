@@ -1,0 +1,218 @@
+"""Everything that is said in public about one release, made once from what is known in private.
+
+An :class:`Account` is the only thing that the documents of a release are written from. What is not in
+it cannot be published by mistake: no fitted state, no path, no exact count of people, no figure that
+has not passed :mod:`sfumato.core.disclosure`. Parameters are taken over by what they are (numbers,
+names of units, labels written into the policy), and never where they say where something lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sfumato.core.disclosure import WITHHELD, publish_all, round_count, round_share
+from sfumato.core.values import Decision, Finding, Plan, Step
+from sfumato.policy.model import Column, Part, Policy
+from sfumato.release.words import STATUSES, interval, value_words
+
+#: Parameters that say where something lies or what opens it, whatever part they belong to.
+WHEREABOUTS = frozenset(
+    {"path", "paths", "file", "files", "folder", "directory", "url", "table"}
+    | {"key", "keys", "salt", "salts", "secret", "password", "token", "state"}
+)
+_DIGITS = 3
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file of data that leaves.
+
+    ``name`` is its name in ``data/``, ``columns`` maps each column to its type (integer, number, text,
+    boolean, date, datetime).
+    """
+
+    name: str
+    columns: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Account:
+    """What the documents tell.
+
+    ``policy`` and ``plan`` are JSON-like; ``findings`` have been through the disclosure filter, and
+    ``decision`` has its words made from those findings. ``rows`` is the rounded number of rows that
+    leave, or would have left had the gate not refused. ``commitments`` name private inputs, ``meanings``
+    says in one line what each metric is.
+    """
+
+    policy: Mapping[str, Any]
+    plan: Mapping[str, Any]
+    findings: tuple[Finding, ...]
+    decision: Decision
+    rows: int
+    data: tuple[DataFile, ...]
+    time: str
+    versions: Mapping[str, str]
+    fingerprint: str
+    commitments: Mapping[str, str]
+    meanings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def dataset(self) -> Mapping[str, Any]:
+        """The policy's section on what the data are."""
+        dataset: Mapping[str, Any] = self.policy["dataset"]
+        return dataset
+
+
+def public_policy(policy: Policy) -> dict[str, Any]:
+    """The policy in the shape in which it is written, without whereabouts.
+
+    The source is left out whole, for its path, patterns and missing marks describe files that a
+    recipient does not get.
+    """
+    dataset = policy.dataset.model_dump(mode="json", exclude={"source"}, exclude_none=True)
+    written: dict[str, Any] = {
+        "sfumato": policy.sfumato,
+        "dataset": dataset,
+        "columns": {name: _public_column(column) for name, column in policy.columns.items()},
+    }
+    if policy.anonymity is not None:
+        anonymity = policy.anonymity.model_dump(mode="json", exclude={"models"})
+        models = [_part(model, "model") for model in policy.anonymity.models]
+        written["anonymity"] = {"method": anonymity.pop("method"), "models": models, **anonymity}
+    written["context"] = policy.context.model_dump(mode="json", exclude_none=True)
+    if policy.evidence is not None:
+        evidence = policy.evidence
+        written["evidence"] = {
+            "holdout": {"share": evidence.holdout.share},
+            "sample": evidence.sample,
+            "attacks": [_part(probe, "probe") for probe in evidence.attacks],
+            "utility": [_part(probe, "probe") for probe in evidence.utility],
+        }
+        if evidence.fairness is not None:
+            written["evidence"]["fairness"] = without_whereabouts(evidence.fairness.params)
+    written["gate"] = [threshold.model_dump(mode="json", exclude_none=True) for threshold in policy.gate]
+    written["approvals"] = [approval.model_dump(mode="json") for approval in policy.approvals]
+    written["release"] = policy.release.model_dump(mode="json")
+    return written
+
+
+def _public_column(column: Column) -> dict[str, Any]:
+    written: dict[str, Any] = {"role": column.role.value, "sensitive": column.sensitive}
+    if column.known_to:
+        written["known_to"] = list(column.known_to)
+    written["action"] = {"do": column.done} | _params(column.action)
+    if column.hierarchy is not None:
+        written["hierarchy"] = _part(column.hierarchy, "kind")
+    return written | {"why": column.why}
+
+
+def _part(part: Part, key: str) -> dict[str, Any]:
+    return {key: part.name} | _params(part)
+
+
+def _params(part: Part | None) -> dict[str, Any]:
+    return {} if part is None else without_whereabouts(part.params)
+
+
+def without_whereabouts(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A mapping without :data:`WHEREABOUTS`, at any depth.
+
+    >>> without_whereabouts({"kind": "file", "path": "x.csv", "more": [{"salt": "s", "to": 5}]})
+    {'kind': 'file', 'more': [{'to': 5}]}
+    """
+    return {
+        str(name): _cleaned(inner) for name, inner in value.items() if str(name).lower() not in WHEREABOUTS
+    }
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return without_whereabouts(value)
+    if isinstance(value, list | tuple):
+        return [_cleaned(inner) for inner in value]
+    return value
+
+
+def public_plan(plan: Plan) -> dict[str, Any]:
+    """What is done to each column and to the table: labels and levels, rounded counts, nothing fitted."""
+    anonymity = plan.anonymity
+    levels = {} if anonymity is None else anonymity.levels
+    heights = {} if anonymity is None else anonymity.heights
+    written: dict[str, Any] = {
+        "dataset": plan.dataset,
+        "rows": round_count(plan.rows),
+        "holdout_rows": round_count(plan.holdout_rows),
+        "columns": [_public_step(step, levels, heights) for step in plan.steps],
+        "anonymity": None,
+    }
+    if anonymity is not None:
+        written["anonymity"] = {
+            "method": anonymity.method,
+            "models": [without_whereabouts(model) for model in anonymity.models],
+            "levels": dict(levels),
+            "heights": dict(heights),
+            "classes": round_count(anonymity.classes),
+            "rows": round_count(anonymity.rows),
+            "suppressed_rows": round_count(anonymity.suppressed_rows),
+            "suppressed_share": round_share(anonymity.suppressed_share, anonymity.rows),
+            "score": round(anonymity.score, _DIGITS),
+            "raw_loss": round(anonymity.raw_loss, _DIGITS),
+            "granularity": round(anonymity.granularity, _DIGITS),
+            "lattice": anonymity.lattice,
+            "checked": anonymity.checked,
+            "optimal": anonymity.optimal,
+        }
+    return written
+
+
+def _public_step(step: Step, levels: Mapping[str, int], heights: Mapping[str, int]) -> dict[str, Any]:
+    written: dict[str, Any] = {
+        "column": step.column,
+        "role": step.role.value,
+        "sensitive": step.sensitive,
+        "action": step.action,
+        "params": without_whereabouts(step.params),
+        "why": step.why,
+    }
+    if step.column in levels:
+        written |= {"level": levels[step.column], "height": heights[step.column]}
+    return written
+
+
+def public_decision(decision: Decision, published: Sequence[Finding]) -> Decision:
+    """The decision with its words made anew from published figures.
+
+    The gate compares exact figures and may say them; in public each reason quotes the rounded finding,
+    and says so where rounding could seem to contradict the outcome.
+    """
+    by_name = {(finding.metric, finding.target): finding for finding in published}
+    reasons = tuple(
+        reason.model_copy(update={"words": _reason_words(by_name.get((reason.metric, reason.target)))})
+        for reason in decision.reasons
+    )
+    return Decision(passed=decision.passed, reasons=reasons)
+
+
+def _reason_words(finding: Finding | None) -> str:
+    if finding is None:
+        return "there is no such finding"
+    if finding.status != "measured":
+        return STATUSES[finding.status] + (f": {finding.note}" if finding.note else "")
+    if finding.value is None:
+        return WITHHELD
+    between = interval(finding)
+    return (
+        value_words(finding.value, finding.unit)
+        + (f", 95 % interval {between}" if between else ", a complete count")
+        + f"; n = {finding.n:,}; compared before rounding"
+    )
+
+
+def published(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """The findings as they may be published, in a stable order: by metric, then target."""
+    return tuple(
+        sorted(publish_all(findings), key=lambda finding: (finding.metric, finding.target, finding.source))
+    )

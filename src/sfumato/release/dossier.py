@@ -1,0 +1,193 @@
+"""The dossier: one page that a privacy officer reads from top to bottom.
+
+Self-contained HTML with no script and no address in it; its charts are inline SVG. It says what was
+measured and under which assumptions, and claims nothing beyond: the words are "no leak found by X,
+which would have found Y". What loosens a rule stands before everything else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+from markupsafe import Markup
+
+from sfumato.core.disclosure import BASE, LEAST
+from sfumato.core.values import Finding
+from sfumato.policy.model import Dataset
+from sfumato.release.account import Account
+from sfumato.release.charts import Mark, draw
+from sfumato.release.residual import families, headline, limits, residual, summary
+from sfumato.release.words import (
+    STATUSES,
+    action_words,
+    interval,
+    is_percent,
+    model_words,
+    title,
+    value_words,
+)
+
+#: So many rows of one metric are shown, the least favourable first; the rest is in ``evidence.json``.
+MOST_ROWS = 12
+_MOST_GROUP_CHARTS = 4
+
+
+def dossier_html(account: Account, digests: Mapping[str, str]) -> bytes:
+    """The page.
+
+    Args:
+        account: what there is to tell.
+        digests: SHA-256 of each other file of the release but the manifest, which names the page's.
+    """
+    import jinja2
+
+    style = _packaged("style.css")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.globals.update(
+        action=action_words, figure=value_words, interval=interval, title=title, status=STATUSES
+    )
+    groups = families(account.findings)
+    page = environment.from_string(_packaged("dossier.html.j2")).render(
+        style=Markup(style),  # noqa: S704 - our own file
+        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        account=account,
+        policy=account.policy,
+        dataset=dict.fromkeys(Dataset.model_fields) | dict(account.dataset),
+        plan=account.plan,
+        anonymity=account.plan["anonymity"],
+        promises=_promises(account),
+        columns=_columns(account),
+        decision=account.decision,
+        tiles=headline(account),
+        summary=summary(account),
+        attacks=_table(groups["attacks"]),
+        learning=_table(groups["learning"]),
+        utility=_table(groups["utility"]),
+        fairness=_table(groups["fairness"]),
+        charts=_charts(account, groups),
+        residual=residual(groups["attacks"]),
+        limits=limits(account),
+        least=LEAST,
+        base=BASE,
+        digests=dict(sorted(digests.items())),
+        most=MOST_ROWS,
+    )
+    return page.lstrip().encode()
+
+
+def _packaged(name: str) -> str:
+    return resources.files("sfumato.release").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _promises(account: Account) -> list[str]:
+    anonymity = account.plan["anonymity"]
+    return [] if anonymity is None else [model_words(model) for model in anonymity["models"]]
+
+
+def _columns(account: Account) -> list[dict[str, Any]]:
+    """Every column of plan and policy, in the plan's order, then those that the plan never saw."""
+    policy: Mapping[str, Mapping[str, Any]] = account.policy["columns"]
+    rows = []
+    for step in account.plan["columns"]:
+        written = policy.get(step["column"], {})
+        rows.append({**step, "known_to": written.get("known_to", []), **_hierarchy(written)})
+    seen = {row["column"] for row in rows}
+    for name, written in policy.items():
+        if name not in seen:
+            action = dict(written["action"])
+            done = {"column": name, "action": action.pop("do"), "params": action}
+            rows.append({"known_to": [], **written, **done, **_hierarchy(written)})
+    return rows
+
+
+def _hierarchy(written: Mapping[str, Any]) -> dict[str, Any]:
+    params = dict(written.get("hierarchy", {}))
+    return {"hierarchy": params.pop("kind", None), "hierarchy_params": params}
+
+
+def _table(findings: Sequence[Finding]) -> dict[str, Any]:
+    """At most :data:`MOST_ROWS` of each metric, how many more there are, and which columns say something."""
+    by_metric: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_metric.setdefault(finding.metric, []).append(finding)
+    groups = [
+        {"rows": _worst(members), "more": max(0, len(members) - MOST_ROWS)} for members in by_metric.values()
+    ]
+    beside = ("before", "baseline", "control")
+    said = {name: any(getattr(finding, name) is not None for finding in findings) for name in beside}
+    return {"groups": groups, "columns": [name for name in beside if said[name]]}
+
+
+def _worst(members: Sequence[Finding]) -> list[Finding]:
+    """The least favourable ones, back in their own order."""
+
+    def badness(finding: Finding) -> float:
+        if finding.value is None:
+            return float("inf")
+        return finding.value if finding.goal == "low" else -finding.value
+
+    kept = sorted(members, key=badness, reverse=True)[:MOST_ROWS]
+    return [finding for finding in members if finding in kept]
+
+
+def _charts(account: Account, groups: Mapping[str, Sequence[Finding]]) -> dict[str, Any]:
+    limits_by_metric = {
+        (threshold["metric"], threshold["target"]): threshold.get("at_most", threshold.get("at_least"))
+        for threshold in account.policy["gate"]
+    }
+
+    def marks(findings: Sequence[Finding], percent: bool) -> list[Mark]:
+        return [
+            Mark(
+                label=title(finding.metric) + ("" if finding.target == "release" else f", {finding.target}"),
+                value=finding.value,
+                low=finding.low if finding.low != finding.high else None,
+                high=finding.high if finding.low != finding.high else None,
+                before=finding.before,
+                baseline=finding.baseline,
+                control=finding.control,
+                limit=limits_by_metric.get((finding.metric, finding.target)),
+            )
+            for finding in findings
+            if finding.value is not None and is_percent(finding.unit) is percent
+        ]
+
+    def whole(findings: Sequence[Finding]) -> list[Finding]:
+        return [finding for finding in findings if finding.target == "release"]
+
+    attacks = marks(whole(groups["attacks"]), percent=True)
+    learning = marks(groups["learning"][:MOST_ROWS], percent=False)
+    return {
+        "attacks": draw(attacks, name="chart-attacks", title=_heard("Attacks", attacks), percent=True),
+        "learning": draw(learning, name="chart-learning", title=_heard("Learning", learning), percent=False),
+        "fairness": _group_charts(groups["fairness"], marks),
+    }
+
+
+def _group_charts(findings: Sequence[Finding], marks: Any) -> list[tuple[str, Markup]]:
+    """One chart for each metric that has groups, a row a group."""
+    by_metric: dict[str, list[Finding]] = {}
+    for finding in findings:
+        if "=" in finding.target and finding.value is not None:
+            by_metric.setdefault(finding.metric, []).append(finding)
+    charts = []
+    for number, (metric, members) in enumerate(list(by_metric.items())[:_MOST_GROUP_CHARTS]):
+        percent = is_percent(members[0].unit)
+        rows = [
+            Mark(**{**vars(mark), "label": finding.target})
+            for finding, mark in zip(members, marks(members, percent), strict=True)
+        ]
+        drawn = draw(rows, name=f"chart-group-{number}", title=_heard(title(metric), rows), percent=percent)
+        charts.append((title(metric), drawn))
+    return charts
+
+
+def _heard(subject: str, marks: Sequence[Mark]) -> str:
+    """The chart's title for readers who hear it; the table beside it has the figures."""
+    return f"{subject}: before and after, {len(marks)} figures, the same as in the table"

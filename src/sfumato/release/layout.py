@@ -1,0 +1,61 @@
+"""The names of everything that a run leaves behind, and a look at what really lies there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+RELEASE = "release"
+CUSTODY = "custody"
+DATA = "data"
+
+MANIFEST = "manifest.json"
+EVIDENCE = "evidence.json"
+PLAN = "plan.json"
+POLICY = "policy.yaml"
+DOSSIER = "dossier.html"
+CROISSANT = "croissant.json"
+#: The documents that every release has, also one without data.
+DOCUMENTS = (EVIDENCE, PLAN, POLICY, DOSSIER, CROISSANT)
+
+SEALED_PLAN = "plan.json.age"
+SEALED_EVIDENCE = "evidence.json.age"
+SEALED_PRIVATE = "private.json.age"
+CUSTODY_FILES = (SEALED_PLAN, SEALED_EVIDENCE, SEALED_PRIVATE)
+
+
+@dataclass(frozen=True)
+class Files:
+    """What lies in a release folder.
+
+    ``names`` are regular files, as paths relative to the folder with ``/`` between the parts;
+    ``strange`` is everything that has no place in a release: links, devices, pipes, folders other
+    than ``data``, empty folders. Nothing strange is opened or followed.
+    """
+
+    names: tuple[str, ...]
+    strange: tuple[str, ...]
+
+
+def files_of(folder: Path) -> Files:
+    """A folder's files, in the order of their names."""
+    names: list[str] = []
+    strange: list[str] = []
+    for name, entry in _entries(folder, ""):
+        if entry.is_dir(follow_symlinks=False):
+            inside = list(_entries(Path(entry.path), f"{name}/")) if name == DATA else []
+            if not inside:
+                strange.append(name)
+            for inner_name, inner in inside:
+                (names if inner.is_file(follow_symlinks=False) else strange).append(inner_name)
+        else:
+            (names if entry.is_file(follow_symlinks=False) else strange).append(name)
+    return Files(tuple(sorted(names)), tuple(sorted(strange)))
+
+
+def _entries(folder: Path, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            yield prefix + entry.name, entry

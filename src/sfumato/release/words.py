@@ -1,0 +1,152 @@
+"""Figures and metrics in words, the same in the dossier, the decision and the charts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sfumato.core.errors import InputError
+from sfumato.core.values import Finding
+
+#: What a reader sees for a metric; others are made from the metric's own name.
+TITLES: Mapping[str, str] = {
+    "risk.worst_class": "Risk of the most exposed person",
+    "risk.marketer": "Mean risk over everybody",
+    "risk.at_risk": "People in classes of fewer than five",
+    "risk.unique": "People alone in their class",
+    "risk.journalist": "Most exposed person in the population",
+    "risk.population_unique": "People unique in the population",
+    "risk.unique_all_columns": "People unique, every column known",
+    "risk.worst_class_all_columns": "Most exposed person, every column known",
+    "linkage.success": "Linkage: people of a register found",
+    "linkage.excess": "Linkage: found beyond people not there",
+    "linkage.precision": "Linkage: right among the surest claims",
+    "linkage.classes_over_rows": "Linkage with exact knowledge of everybody",
+    "linkage.success_all_columns": "Linkage, every column known",
+    "linkage.unique_matches": "Register: people with exactly one match",
+    "linkage.expected_claims": "Register: people a claim would name",
+    "learning.auc": "AUC on people held out",
+    "learning.skill_ratio": "Share of the original's skill kept",
+    "distributions.tv": "Distance of a column from the original's",
+    "distributions.precision": "Detail kept in a column",
+    "correlations.error": "Mean change of associations",
+    "correlations.worst_error": "Largest change of an association",
+    "fairness.auc": "AUC within the group",
+    "fairness.selection": "Share that the model selects",
+    "fairness.fnr": "Positives that the model misses",
+    "fairness.fpr": "Negatives that the model selects",
+    "fairness.selection_gap": "Largest gap in selection",
+    "fairness.fnr_gap": "Largest gap in positives missed",
+    "fairness.fpr_gap": "Largest gap in negatives selected",
+    "fairness.suppressed": "Share of rows suppressed",
+    "fairness.suppression_gap": "Largest gap in rows suppressed",
+}
+
+STATUSES: Mapping[str, str] = {
+    "measured": "measured",
+    "not-measured": "not measured",
+    "no-power": "no power to tell",
+    "error": "the measurement failed",
+}
+
+ACTIONS: Mapping[str, str] = {
+    "keep": "released as it is",
+    "drop": "dropped",
+    "pseudonymize": "replaced by keyed pseudonyms",
+    "mask": "partly masked",
+    "generalize": "generalized",
+    "round": "rounded",
+    "top-bottom-code": "top and bottom coded",
+    "truncate-date": "dates truncated",
+}
+
+#: How a hierarchy's file is read says nothing about what was done.
+_DULL = ("separator", "encoding")
+_PERCENT = ("share", "probability")
+_COUNTS = ("people", "rows", "classes")
+NOTHING = "–"
+
+
+def is_percent(unit: str) -> bool:
+    """Whether a figure belongs on an axis in per cent: shares, probabilities, and their differences."""
+    return unit in _PERCENT or unit == "difference"
+
+
+def title(metric: str) -> str:
+    """A metric as a heading.
+
+    >>> title("risk.unique"), title("singling_out.success_rate")
+    ('People alone in their class', 'Singling out: success rate')
+    """
+    if metric in TITLES:
+        return TITLES[metric]
+    family, _, rest = metric.replace("_", " ").partition(".")
+    return family.capitalize() + (f": {rest.replace('.', ', ')}" if rest else "")
+
+
+def value_words(value: float | None, unit: str) -> str:
+    r"""A figure as a reader wants it: shares in per cent, their differences in points, counts separated.
+
+    >>> [value_words(0.1234, "share"), value_words(-0.05, "difference"), value_words(9820, "rows")]
+    ['12.3\xa0%', '−5.0\xa0points', '9,820']
+    >>> [value_words(0.8431, "auc"), value_words(None, "auc")]
+    ['0.843', '–']
+    """
+    if value is None:
+        return NOTHING
+    if unit in _PERCENT:
+        words = f"{100 * value:.1f}\N{NO-BREAK SPACE}%"
+    elif unit == "difference":
+        words = f"{100 * value:.1f}\N{NO-BREAK SPACE}points"
+    else:
+        words = f"{value:,.0f}" if unit in _COUNTS else f"{value:.3f}"
+    return words.replace("-", "−")
+
+
+def interval(finding: Finding) -> str:
+    """The 95 % interval of a finding, empty where the figure is a complete count.
+
+    >>> figure = Finding(metric="a.b", value=0.5, low=0.4, high=0.6, unit="auc", goal="high", n=9, source="a")
+    >>> interval(figure)
+    '0.400 to 0.600'
+    """
+    if finding.low is None or finding.high is None or finding.low == finding.high:
+        return ""
+    low, high = (value_words(end, finding.unit) for end in (finding.low, finding.high))
+    return f"{low.split()[0]} to {high}"
+
+
+def action_words(action: str, params: Mapping[str, Any]) -> str:
+    """What was done to a column, with its parameters.
+
+    >>> action_words("round", {"to": 5})
+    'rounded (to 5)'
+    """
+    told = {name: value for name, value in params.items() if name not in _DULL}
+    given = ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in told.items())
+    return ACTIONS.get(action, action) + (f" ({given})" if given else "")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_plain(inner)}" for name, inner in value.items())
+    if isinstance(value, list | tuple):
+        return " / ".join(_plain(inner) for inner in value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)
+
+
+def model_words(model: Mapping[str, Any]) -> str:
+    """A privacy model's promise in one sentence, by the model itself."""
+    from sfumato.anonymity import MODELS
+
+    name = str(model.get("model", ""))
+    params = {key: value for key, value in model.items() if key != "model"}
+    try:
+        kind = MODELS.resolve(name)
+    except InputError:
+        # A plan made with a part from another installation is still told, by its name.
+        return action_words(name, params)
+    words: str = kind(kind.Params(**params)).explain()
+    return words
