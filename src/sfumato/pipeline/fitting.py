@@ -48,7 +48,9 @@ class Fitted:
     def transform(self, batch: pl.DataFrame) -> pl.DataFrame:
         """The column transforms on raw rows; the house's own columns pass through."""
         changed = [
-            TRANSFORMS.resolve(step.action)().apply(batch[step.column], step.state, _key(self.snapshot, step))
+            TRANSFORMS.resolve(step.action)().apply(
+                batch[step.column], _state(self.snapshot, step), _key(self.snapshot, step)
+            )
             for step in self.plan.steps
             if step.action != "drop"
         ]
@@ -104,7 +106,7 @@ class Fitted:
                 found |= _centers(ladder.column, ladder.kind, ladder.values, level)
         for step in self.plan.steps:
             if step.action == "generalize" and step.state.get("level"):
-                kind = hierarchy(step.state["hierarchy"], step.state["folder"])
+                kind = hierarchy(step.state["hierarchy"], str(self.snapshot.folder))
                 values = self.snapshot.frame.select(pl.col(step.column).unique()).collect(engine="streaming")
                 found |= _centers(step.column, kind, values[step.column], int(step.state["level"]))
         return found
@@ -142,7 +144,9 @@ def fit(snapshot: Snapshot, part: pl.LazyFrame, held_out: int, progress: Progres
     _one_row_each(snapshot, part)
     columns = protected(snapshot, steps)
     table = tuples(fitted, part, columns)
-    ladders = tuple(_ladder(table, step) for name in columns for step in steps if step.column == name)
+    ladders = tuple(
+        _ladder(snapshot, table, step) for name in columns for step in steps if step.column == name
+    )
     models = tuple(_model(part.name, part.params) for part in policy.anonymity.models)
     problem = Problem(
         ladders,
@@ -238,7 +242,12 @@ def _step(snapshot: Snapshot, name: str, column: Column | None) -> Step:
         raise InputError(
             error.code, error.what, where=error.where or f"column {name}", remedy=error.remedy
         ) from None
-    return step.model_copy(update={"state": state})
+    # Where hierarchy files lie is the snapshot's business: a plan is the same wherever its policy lies.
+    return step.model_copy(update={"state": {name: part for name, part in state.items() if name != "folder"}})
+
+
+def _state(snapshot: Snapshot, step: Step) -> Mapping[str, Any]:
+    return {**step.state, "folder": str(snapshot.folder)} if step.action == "generalize" else step.state
 
 
 def _hierarchy_spec(column: Column) -> dict[str, Any]:
@@ -286,12 +295,12 @@ def _one_row_each(snapshot: Snapshot, part: pl.LazyFrame) -> None:
         )
 
 
-def _ladder(table: TupleTable, step: Step) -> Ladder:
+def _ladder(snapshot: Snapshot, table: TupleTable, step: Step) -> Ladder:
     found = table.values(step.column)
     values = found["value"].alias(step.column)
     if step.action != "generalize" or step.state["level"] is not None:
         return Ladder.fixed(values)
-    kind = hierarchy(step.state["hierarchy"], step.state["folder"])
+    kind = hierarchy(step.state["hierarchy"], str(snapshot.folder))
     return Ladder.build(kind, values, found["first"])
 
 

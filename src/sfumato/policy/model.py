@@ -204,7 +204,7 @@ class Evidence(Section):
     @field_validator("fairness", mode="before")
     @classmethod
     def _fairness(cls, value: Any) -> Any:
-        if isinstance(value, dict):
+        if isinstance(value, dict) and set(value) != {"name", "params"}:
             return Part(name="fairness", params=value)
         return value
 

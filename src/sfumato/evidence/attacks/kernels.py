@@ -12,8 +12,8 @@ BLOCK = 2048
 #: Scores closer than this are ties: far above rounding, far below any difference of evidence.
 TIE = 1e-9
 
-#: Classes so much less likely than the best add nothing to the sum of likelihoods.
-NEGLIGIBLE = 30.0
+#: Classes less likely than the best by a factor exp(20) add nothing to the sum of likelihoods.
+NEGLIGIBLE = 20.0
 
 
 @njit(cache=True)
@@ -38,24 +38,27 @@ def best_classes(
     n, d = people.shape
     c = classes.shape[1]
     best, tied, mass = np.full(n, -np.inf), np.zeros(n, np.int64), np.zeros(n)
-    scores = np.empty(BLOCK)
+    buffer = np.empty(BLOCK)
     for i in range(n):
         for start in range(0, c, BLOCK):
             stop = min(start + BLOCK, c)
-            width = stop - start
-            scores[:width] = 0.0
+            scores = buffer[: stop - start]
+            scores[:] = 0.0
             for j in range(d):
                 code, gain = people[i, j], gains[i, j]
                 if code >= 0:
-                    for k in range(width):
-                        scores[k] += gain if classes[j, start + k] == code else 0.0
+                    column = classes[j, start:stop]
+                    for k in range(stop - start):
+                        scores[k] += gain if column[k] == code else 0.0
             top = scores[0]
-            for k in range(1, width):
+            for k in range(1, stop - start):
                 top = max(top, scores[k])
             if top > best[i] + TIE:
                 mass[i] *= np.exp(best[i] - top)
                 best[i], tied[i] = top, 0
-            for k in range(width):
+            if best[i] - top >= NEGLIGIBLE:
+                continue
+            for k in range(stop - start):
                 behind = best[i] - scores[k]
                 if behind < NEGLIGIBLE:
                     mass[i] += sizes[start + k] * np.exp(-behind)

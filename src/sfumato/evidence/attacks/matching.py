@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -42,40 +43,47 @@ class Claims:
 
 @dataclass(frozen=True)
 class Classes:
-    """The distinct tuples of a table as label codes, shape (columns, classes), with their rows.
-
-    ``levels[j]`` has each label of column j with its ``code``; ``shares[j]`` the share of rows with it.
-    """
+    """The distinct tuples of a table, as text, with their rows; label codes are made when first needed."""
 
     columns: tuple[str, ...]
     tuples: pl.DataFrame
-    codes: NDArray[np.int32]
     sizes: NDArray[np.int64]
-    levels: tuple[pl.DataFrame, ...]
-    shares: tuple[NDArray[np.float64], ...]
 
     @classmethod
     def of(cls, counted: pl.DataFrame, columns: Sequence[str]) -> Classes:
         """The classes of a count of tuples, which has a column ``len``; no columns make one class."""
-        tuples = counted.select(
-            *(labels(counted[column]).alias(column) for column in columns), pl.col("len").cast(pl.Int64)
-        )
-        tuples = tuples.sort(*columns, nulls_last=True) if columns else tuples.sum()
-        rows = float(tuples["len"].sum())
-        levels, shares, codes = [], [], []
-        for column in columns:
-            level = tuples.group_by(column).agg(pl.col("len").sum()).sort(column, nulls_last=True)
-            levels.append(level.select(column).with_row_index("code"))
-            shares.append(level["len"].to_numpy() / max(1.0, rows))
-            codes.append(_encode(tuples[column], levels[-1]))
-        return cls(
-            tuple(columns),
-            tuples,
-            np.stack(codes) if codes else np.empty((0, tuples.height), dtype=np.int32),
-            tuples["len"].to_numpy(),
-            tuple(levels),
-            tuple(shares),
-        )
+        sizes = counted["len"].cast(pl.Int64).to_numpy()
+        tuples = counted.select(labels(counted[column]).alias(column) for column in columns)
+        return cls(tuple(columns), tuples, sizes if columns or not len(sizes) else sizes.sum(keepdims=True))
+
+    @cached_property
+    def levels(self) -> tuple[pl.DataFrame, ...]:
+        """For each column its labels with a ``code`` and the ``share`` of rows that have it."""
+        found = []
+        for column in self.columns:
+            counted = pl.DataFrame([self.tuples[column], pl.Series("len", self.sizes)])
+            level = counted.group_by(column).agg(pl.col("len").sum()).sort(column, nulls_last=True)
+            share = (pl.col("len") / max(1, self.rows)).alias("share")
+            found.append(level.select(column, share).with_row_index("code"))
+        return tuple(found)
+
+    @cached_property
+    def codes(self) -> NDArray[np.int32]:
+        """The label codes of every class, shape (columns, classes)."""
+        found = [
+            _encode(self.tuples[column], level)
+            for column, level in zip(self.columns, self.levels, strict=True)
+        ]
+        return np.stack(found) if found else np.empty((0, len(self.sizes)), dtype=np.int32)
+
+    @cached_property
+    def ordered(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Codes and sizes in the order of the codes, so that sums over classes are always the same."""
+        if not self.columns:
+            return self.codes, self.sizes
+        frame = pl.DataFrame(dict(zip(self.columns, self.codes, strict=True)))
+        order = frame.select(pl.arg_sort_by(self.columns)).to_series().to_numpy()
+        return np.ascontiguousarray(self.codes[:, order]), self.sizes[order]
 
     @property
     def rows(self) -> int:
@@ -98,11 +106,11 @@ class Classes:
         if not self.columns:
             return np.zeros(described.height, dtype=np.int64)
         people = described.select(labels(described[column]).alias(column) for column in self.columns)
-        numbered = self.tuples.select(self.columns).with_row_index("class")
+        numbered = self.tuples.with_row_index("__sfumato_class__")
         found = people.join(
             numbered, on=list(self.columns), how="left", nulls_equal=True, maintain_order="left"
         )
-        return found["class"].cast(pl.Int64).fill_null(-1).to_numpy()
+        return found["__sfumato_class__"].cast(pl.Int64).fill_null(-1).to_numpy()
 
     def gains(self, codes: NDArray[np.int32], error: float) -> NDArray[np.float64]:
         """What agreeing adds over disagreeing, log((1 - e + e p) / (e p)), shape of ``codes``."""
@@ -117,9 +125,9 @@ class Classes:
 
     def _shares_of(self, codes: NDArray[np.int32]) -> NDArray[np.float64]:
         share = np.ones(codes.shape)
-        for j, shares in enumerate(self.shares):
+        for j, level in enumerate(self.levels):
             known = codes[:, j] >= 0
-            share[known, j] = shares[codes[known, j]]
+            share[known, j] = level["share"].to_numpy()[codes[known, j]]
         return share
 
 
@@ -150,9 +158,7 @@ def claim_best(classes: Classes, codes: NDArray[np.int32], error: float) -> Clai
     if not len(codes) or not len(classes.sizes):
         none = np.zeros(len(codes))
         return Claims(none, none.astype(np.int64), none.copy(), none.astype(bool))
-    best, rows, mass = best_classes(
-        np.ascontiguousarray(codes), gains, np.ascontiguousarray(classes.codes), classes.sizes
-    )
+    best, rows, mass = best_classes(np.ascontiguousarray(codes), gains, *classes.ordered)
     weight = best + floor
     known = (codes != UNKNOWN).all(axis=1)
     full = known & (best >= gains.sum(axis=1) - TIE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import ClassVar
 
@@ -63,7 +64,7 @@ class NearUniqueKey:
                 return None
         elif not (column.numeric and column.whole) or own < 0.98 or not self._key_numbers(column):
             return None
-        evidence = f"{own:.0%} of the values occur for one person only"
+        evidence = f"{math.floor(100 * own)} % of the values occur for one person only"
         return Detection(kind="near-unique-key", evidence=evidence, share=own)
 
     def _measures(self, column: Examined) -> bool:

@@ -97,26 +97,24 @@ class NationalId:
     role: ClassVar[Role] = Role.DIRECT_IDENTIFIER
 
     def examine(self, column: Examined) -> Detection | None:
-        """The scheme whose checks most values pass, if that is far beyond chance."""
+        """The scheme whose checks most values pass, if that is far beyond chance; several, if equal."""
         if not column.codelike or not column.values:
             return None
-        best: tuple[float, int, Scheme] | None = None
         bare = [_SEPARATORS.sub("", value).upper() for value in column.values]
+        most, titles = 0, list[str]()
         for scheme in SCHEMES:
             fits = [v for v, b in zip(column.values, bare, strict=True) if re.fullmatch(scheme.form, b)]
             if len(fits) < _FORM_SHARE * len(column.values):
                 continue
             passed = sum(map(_validator(scheme), fits))
             surprise = by_chance(passed, len(fits), scheme.chance)
-            if self._believed(column, scheme, passed, surprise) and (
-                best is None or (passed, -scheme.chance) > (best[1], -best[2].chance)
-            ):
-                best = (surprise, passed, scheme)
-        if best is None:
+            if passed >= most and self._believed(column, scheme, passed, surprise):
+                titles = [*titles, scheme.title] if passed == most else [scheme.title]
+                most = passed
+        if not titles:
             return None
-        _, passed, scheme = best
-        how = "pass the checks of a" if scheme.title[0] not in "AEIOU" else "pass the checks of an"
-        return column.detection("national-id", passed, f"{how} {scheme.title}")
+        named = " or ".join(titles[:3]) + (" or another" if len(titles) > 3 else "")
+        return column.detection("national-id", most, f"pass the checks of the {named}")
 
     def _believed(self, column: Examined, scheme: Scheme, passed: int, surprise: float) -> bool:
         hinted = column.header.hints("national")

@@ -80,7 +80,9 @@ def _international(value: str) -> bool:
 
     text = "+" + value[2:] if value.startswith("00") else value
     try:
-        return bool(phonenumbers.is_possible_number(phonenumbers.parse(text, None)))
+        # Numbers in films and examples are possible without being valid; local ones are neither.
+        reason = phonenumbers.is_possible_number_with_reason(phonenumbers.parse(text, None))
+        return bool(reason == phonenumbers.ValidationResult.IS_POSSIBLE)
     except phonenumbers.NumberParseException:
         return False
 
