@@ -90,9 +90,9 @@ def test_a_folder_that_others_can_change_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda written: b"",
-        lambda written: b"not json",
-        lambda written: b"[]",
+        lambda _: b"",
+        lambda _: b"not json",
+        lambda _: b"[]",
         lambda written: json.dumps({**written, "secret": "c2hvcnQ="}).encode(),
         lambda written: json.dumps({**written, "signing_key": "zz-not-pem"}).encode(),
         lambda written: json.dumps({**written, "custody_identity": "AGE-SECRET-KEY-ZZ"}).encode(),
@@ -137,9 +137,7 @@ def _create(folder: str, ready: object, found: object) -> None:
 def test_creators_at_once_end_with_one_key(tmp_path: Path) -> None:
     context = multiprocessing.get_context("forkserver")
     ready, found = context.Barrier(4), context.Queue()
-    creators = [
-        context.Process(target=_create, args=(str(tmp_path / "p"), ready, found)) for _ in range(4)
-    ]
+    creators = [context.Process(target=_create, args=(str(tmp_path / "p"), ready, found)) for _ in range(4)]
     for creator in creators:
         creator.start()
     prints = {found.get(timeout=60) for _ in creators}

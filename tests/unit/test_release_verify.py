@@ -92,7 +92,7 @@ def test_without_a_key_the_signer_is_named_and_not_checked(release: Path, projec
 
 def test_a_release_signed_again_with_another_key_is_refused(release: Path, project: Project) -> None:
     alter_finding(release)
-    resign(release, STRANGER, lambda predicate: None)
+    resign(release, STRANGER, lambda _: None)
     assert verify(release).intact, "whole in itself: only the key can tell"
     checked = verify(release, key_pem=project.public_key_pem())
     assert not checked.intact
@@ -204,9 +204,30 @@ def change_payload(folder: Path) -> None:
     (folder / MANIFEST).write_bytes(canonical_json(envelope))
 
 
-DAMAGES = [value for name, value in list(globals().items()) if callable(value) and name.startswith(
-    ("change_", "remove_", "add_", "link_", "spoil_", "deep_", "other_", "blank_", "respell_", "second_", "rename_")
-)] + [alter_finding]  # fmt: skip
+DAMAGES = [
+    alter_finding,
+    change_data,
+    remove_file,
+    remove_manifest,
+    add_file,
+    add_data,
+    add_folder,
+    add_nested_file,
+    add_hidden_file,
+    link_document,
+    link_manifest,
+    link_data_folder,
+    add_pipe,
+    spoil_manifest,
+    deep_manifest,
+    other_manifest,
+    blank_after_manifest,
+    respell_manifest,
+    add_to_envelope,
+    second_signature,
+    rename_signer,
+    change_payload,
+]
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
@@ -220,10 +241,6 @@ def test_any_damage_is_refused(
     assert checked.exit_code == 1
     assert checked.problems
     assert checked.words.startswith("refused: ")
-
-
-def test_every_damage_is_tried() -> None:
-    assert len(DAMAGES) == 22
 
 
 def no_such(folder: Path) -> Path:
@@ -262,7 +279,9 @@ def test_the_folder_above_a_release_gets_a_hint(release: Path) -> None:
 
 def test_a_key_must_be_a_public_ed25519_key(release: Path) -> None:
     rsa_key = rsa.generate_private_key(65537, 2048).public_key()
-    rsa_pem = rsa_key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    rsa_pem = rsa_key.public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
     for wrong in (b"", b"nonsense", rsa_pem):
         with pytest.raises(InputError) as caught:
             verify(release, key_pem=wrong)

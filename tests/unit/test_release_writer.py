@@ -111,7 +111,7 @@ def test_an_error_that_is_not_of_the_output_passes_through(tmp_path: Path) -> No
         (tmp_path / "no such source").read_bytes()
 
 
-class Stop(Exception):
+class StopError(Exception):
     pass
 
 
@@ -126,11 +126,11 @@ def test_an_exchange_that_fails_half_way_is_undone(
         nonlocal count
         count += 1
         if count == step + 1:
-            raise Stop
+            raise StopError
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", failing)
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         produce(tmp_path, "new")
     assert contents(tmp_path) == ("old", "old", "old")
     assert left(tmp_path) == ["custody", "release"]

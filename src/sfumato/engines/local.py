@@ -71,8 +71,13 @@ class LocalEngine:
 
         ``by`` names the column of row identities that the draws are made of.
         """
-        drawn = frame.select(pl.col(ROW), drawn_by(by, key))
-        chosen = drawn.bottom_k(rows, by=DRAW).select(ROW)
+        numbers, drawn = np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.uint64)
+        for batch in frame.select(pl.col(ROW), drawn_by(by, key)).collect_batches(maintain_order=False):
+            numbers = np.concatenate([numbers, batch[ROW].to_numpy()])
+            drawn = np.concatenate([drawn, batch[DRAW].to_numpy()])
+            if len(drawn) > 4 * rows:
+                numbers, drawn = _smallest(numbers, drawn, rows)
+        chosen = pl.DataFrame({ROW: _smallest(numbers, drawn, rows)[0]}).lazy()
         return frame.join(chosen, on=ROW, how="semi").collect(engine="streaming").sort(ROW)
 
     def write(
@@ -99,6 +104,14 @@ class LocalEngine:
         )
         _write_tables(tables, target, form)
         return [target]
+
+
+def _smallest(
+    numbers: NDArray[np.uint64], drawn: NDArray[np.uint64], rows: int
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """The rows with the smallest draws; equal draws go by row number, whatever the batches were."""
+    order = np.lexsort((numbers, drawn))[:rows]
+    return numbers[order], drawn[order]
 
 
 def drawn_by(column: str, key: bytes) -> pl.Expr:

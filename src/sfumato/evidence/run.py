@@ -38,15 +38,19 @@ def measure(
     Raises:
         InputError: an unknown probe, wrong parameters, or a probe found the request wrong.
     """
+    from threadpoolctl import threadpool_limits
+
     wanted = dict(names) if ALWAYS in names else {ALWAYS: {}, **names}
     resolved = {name: probe(name) for name in wanted}
     shared = share_learners(comparison)
     findings: list[Finding] = []
-    for name, raw in wanted.items():
-        params = _params(name, resolved[name], raw)
-        if progress is not None:
-            progress(name)
-        findings += _run(name, resolved[name], shared, params)
+    # One thread for small products: threads that wait on a busy machine cost more than they bring.
+    with threadpool_limits(1, user_api="blas"):
+        for name, raw in wanted.items():
+            params = _params(name, resolved[name], raw)
+            if progress is not None:
+                progress(name)
+            findings += _run(name, resolved[name], shared, params)
     return findings
 
 

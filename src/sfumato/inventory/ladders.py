@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from sfumato.inventory.headers import Header
 from sfumato.inventory.profile import Measured
 
 #: Fewer distinct numbers than this make intervals pointless: the value or nothing.
 _LEAST_FOR_INTERVALS = 9
-#: The first width is about a tenth of where nine tenths of the people lie; ages get 5, 10, 20.
-_PARTS, _MOST_PARTS = 10, 1000
+#: The first width is a fourteenth of where nine tenths of the people lie, rounded up.
+_PARTS, _MOST_PARTS = 14, 1000
+#: Ages have their customary groups whatever their spread.
+_AGE_WIDTH, _OLDEST = 5.0, 130
 _DATE_LEVELS = ["month", "year", "decade"]
 _FORMATS = (
     "%Y-%m-%d",
@@ -60,7 +63,9 @@ def _intervals(column: Measured) -> dict[str, Any]:
     if not math.isfinite(width) or width <= 0:
         return {"kind": "suppress"}
     whole = bool((numbers == np.floor(numbers)).all())
-    if whole and width < 2:
+    if whole and low >= 0 and high <= _OLDEST and Header.of(column.name).known() == "age":
+        narrow, places = _AGE_WIDTH, 0
+    elif whole and width < 2:
         narrow, places = 2.0, 0
     else:
         narrow, places = _round_up(width)

@@ -79,7 +79,11 @@ Rule = Callable[[Facts], tuple[Role, str] | None]
 
 
 def decide(all_facts: Mapping[str, Facts]) -> dict[str, Verdict]:
-    """The verdict on each column; a function of a quasi-identifier is decided after what it is of."""
+    """The verdict on each column.
+
+    Columns that no rule decides are quasi-identifiers, those that speak of something sensitive only
+    if they are a function of one; so these come last.
+    """
     verdicts: dict[str, Verdict] = {}
     doubtful: list[str] = []
     for name, facts in all_facts.items():
@@ -88,9 +92,12 @@ def decide(all_facts: Mapping[str, Facts]) -> dict[str, Verdict]:
             doubtful.append(name)
         else:
             verdicts[name] = _verdict(facts, *decided)
-    known = {name for name, verdict in verdicts.items() if verdict.role is Role.QUASI_IDENTIFIER}
-    for name in doubtful:
-        verdicts[name] = _verdict(all_facts[name], *_last(all_facts[name], known))
+    quasi = {name for name, verdict in verdicts.items() if verdict.role is Role.QUASI_IDENTIFIER}
+    for sensitive in (False, True):
+        these = [name for name in doubtful if (all_facts[name].header.harm() is not None) is sensitive]
+        for name in these:
+            verdicts[name] = _verdict(all_facts[name], *_last(all_facts[name], quasi))
+        quasi = quasi.union(these)
     return {name: verdicts[name] for name in all_facts}
 
 

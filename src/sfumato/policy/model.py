@@ -16,7 +16,14 @@ from sfumato.core.values import Role
 class Section(BaseModel):
     """A part of a policy: frozen, and strict about keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+    # The line under a field is its description in the reference pages and in editors.
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+    )
 
 
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
@@ -27,18 +34,26 @@ class Source(Section):
     """Where the rows are: a path, glob pattern or folder, relative to the policy's folder."""
 
     path: Text
+    """A file, a glob pattern or a folder; all files that match are one table."""
     format: Literal["csv", "tsv", "parquet", "ndjson"] | None = None
+    """The format; by default the file's ending says it."""
     separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    """The character between the cells of a csv file; by default the format's own."""
     encoding: Literal["utf-8", "latin-1", "cp1252"] = "utf-8"
+    """The encoding of a text file."""
     missing: tuple[str, ...] = ()
+    """Texts that mean "missing", besides the empty one."""
 
 
 class Population(Section):
     """How many people the rows were drawn from: ``fraction`` of them, or a ``size``; and who says so."""
 
     fraction: Annotated[float, Field(gt=0, le=1)] | None = None
+    """The share of the population that is in the source."""
     size: Annotated[int, Field(gt=0)] | None = None
+    """The number of people in the population."""
     source: Text | None = None
+    """Where that is known from."""
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
@@ -58,24 +73,38 @@ class Dataset(Section):
     """What the data are, and for whom and why they are prepared."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    """A short name; the data file and the ledger carry it."""
     source: Source
+    """Where the rows are."""
     key: Text | None = None
+    """The column that identifies a row, so that draws do not depend on the rows' order."""
     subject: Text | None = None
+    """The column that says which rows are one person's; without it each row is a person."""
     target: Text | None = None
+    """The column that a model is to predict."""
     population: Population | None = None
+    """The population of the source; without it population risks are not estimable."""
     purpose: Text | None = None
+    """What the recipients need the data for."""
     recipients: tuple[Text, ...] = ()
+    """Who gets the release."""
     owner: Text | None = None
+    """Who answers for the data."""
     description: Text | None = None
+    """What the data are, in a few sentences."""
     origin: Text | None = None
+    """Where the data come from, and how they were collected."""
     licence: Text | None = None
+    """The licence under which the release goes out."""
 
 
 class Part(Section):
     """A named part with its parameters, as written; validated against the part's own ``Params``."""
 
     name: Text
+    """The part's name in its registry."""
     params: dict[str, Any] = {}
+    """Its parameters, as written."""
 
     @classmethod
     def written(cls, value: Any, key: str) -> Any:
@@ -96,11 +125,17 @@ class Column(Section):
     """What is done to one column and why."""
 
     role: Role
+    """How the column is treated."""
     sensitive: bool = False
+    """Whether it would harm a person if learned; it then counts as unknown to outsiders."""
     known_to: tuple[Text, ...] = ()
+    """Who knows a sensitive column all the same; the attacks then know it too."""
     action: Part | None = None
+    """What happens to the column; by default what its role says."""
     hierarchy: Part | None = None
+    """How its values become coarser, for the action generalize; by default the value or nothing."""
     why: Text
+    """The reason, which may name use, attacker and outside source; it is published."""
 
     @field_validator("action", mode="before")
     @classmethod
@@ -137,9 +172,13 @@ class Anonymity(Section):
     """The table recoding: method, the privacy models that must hold, and what may be given up."""
 
     method: Literal["lattice"] = "lattice"
+    """How the table is recoded: one level a column for all rows, the best combination of levels."""
     models: Annotated[tuple[Part, ...], Field(min_length=1)]
+    """The privacy models that every class in the release must satisfy."""
     suppression: Share = 0.0
+    """The share of rows that may be left out to keep more detail in the others."""
     measure: str = "loss"
+    """What the search makes as small as it can."""
 
     @field_validator("models", mode="before")
     @classmethod
@@ -151,21 +190,27 @@ class Attacker(Section):
     """Somebody who might look for a person in the release, and what they know."""
 
     knows: tuple[Text, ...]
+    """The columns that this attacker knows of a person."""
     source: Text | None = None
+    """Where the knowledge comes from."""
     motive: Text | None = None
+    """Why somebody would try."""
 
 
 class Context(Section):
     """To whom the release goes, and who might attack it."""
 
     release: Literal["internal", "partner", "public"] = "partner"
+    """How far the release goes."""
     attackers: tuple[Attacker, ...] = ()
+    """Who might look for people in it; what they know is protected and attacked."""
 
 
 class Holdout(Section):
     """The share of people who are neither fitted nor released: test set and control population."""
 
     share: Annotated[float, Field(ge=0, le=0.5)] = 0.2
+    """The share of people; with 0 what needs a holdout is not measured, or on a twin release."""
 
 
 def _probes(value: Any) -> Any:
@@ -186,10 +231,15 @@ class Evidence(Section):
     """What is measured on the release."""
 
     holdout: Holdout = Holdout()
+    """Who is kept back; a number is short for its share."""
     sample: Annotated[int, Field(ge=1000)] = 50_000
+    """The most people looked at by probes that need rows, a keyed sample of more."""
     attacks: tuple[Part, ...] = (Part(name="uniqueness"), Part(name="linkage"))
+    """Attacks on the release; class risks are measured whether asked for or not."""
     utility: tuple[Part, ...] = (Part(name="distributions"), Part(name="correlations"), Part(name="learning"))
+    """What the release is still good for."""
     fairness: Part | None = None
+    """For whom it got worse; written as the parameters of the probe fairness."""
 
     @field_validator("holdout", mode="before")
     @classmethod
@@ -217,10 +267,15 @@ class Threshold(Section):
     """What a finding must reach for the release to leave."""
 
     metric: Text
+    """The figure, by its name in the reference of probes."""
     at_most: float | None = None
+    """The upper end of the figure's interval may not be above this."""
     at_least: float | None = None
+    """The lower end of the figure's interval may not be below this."""
     target: Text = "release"
+    """What the figure is about: the release, a column, or a group such as white=0."""
     least_n: Annotated[int, Field(ge=1)] = 100
+    """The least number of people that the figure must rest on."""
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
@@ -240,28 +295,41 @@ class Approval(Section):
     """
 
     by: Text
+    """The person's name."""
     what: Annotated[str, Field(pattern=r"^(column|gate) \S.*$")]
+    """What is approved: "column NAME" or "gate METRIC"."""
     why: Text
+    """The reason."""
 
 
 class ReleaseForm(Section):
     """The form in which data leave."""
 
     format: Literal["parquet", "csv"] = "parquet"
+    """The format of the data files."""
 
 
 class Policy(Section):
     """A whole policy."""
 
     sfumato: Literal[1]
+    """The version of this format."""
     dataset: Dataset
+    """What the data are, and for whom and why they are prepared."""
     columns: Annotated[dict[str, Column], Field(min_length=1)]
+    """What is done to each column, by its name; a column that is not here is dropped."""
     anonymity: Anonymity | None = None
+    """What is done to the table; without it no class of people is promised."""
     context: Context = Context()
+    """To whom the release goes, and who might attack it."""
     evidence: Evidence | None = None
+    """What is measured; without it only class risks are, and every row goes."""
     gate: tuple[Threshold, ...] = ()
+    """The thresholds, besides the built-in floor."""
     approvals: tuple[Approval, ...] = ()
+    """Who answers for a looser floor, or for a role laxer than the inventory's."""
     release: ReleaseForm = ReleaseForm()
+    """The form in which data leave."""
 
     def approved(self, what: str) -> bool:
         """Whether somebody answers for ``what`` ("column age", "gate risk.worst_class")."""

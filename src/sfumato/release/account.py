@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sfumato.core.disclosure import WITHHELD, publish_all, round_count, round_share
-from sfumato.core.values import Decision, Finding, Plan, Step
+from sfumato.core.values import Decision, Finding, Plan, Reason, Step
 from sfumato.policy.model import Column, Part, Policy
 from sfumato.release.words import STATUSES, interval, value_words
 
@@ -182,21 +182,39 @@ def _public_step(step: Step, levels: Mapping[str, int], heights: Mapping[str, in
     return written
 
 
-def public_decision(decision: Decision, published: Sequence[Finding]) -> Decision:
+def public_decision(
+    decision: Decision, findings: Sequence[Finding], published: Sequence[Finding], policy: Policy
+) -> Decision:
     """The decision with its words made anew from published figures.
 
     The gate compares exact figures and may say them; in public each reason quotes the rounded finding,
-    and says so where rounding could seem to contradict the outcome.
+    and says so, for rounding could seem to contradict the outcome. Why a finding met nothing whatever
+    its figure (too few people, no interval, measured twice) is said before it.
     """
-    by_name = {(finding.metric, finding.target): finding for finding in published}
-    reasons = tuple(
-        reason.model_copy(update={"words": _reason_words(by_name.get((reason.metric, reason.target)))})
-        for reason in decision.reasons
-    )
-    return Decision(passed=decision.passed, reasons=reasons)
+    least = {(threshold.metric, threshold.target): threshold.least_n for threshold in policy.gate}
+
+    def reworded(reason: Reason) -> Reason:
+        name = (reason.metric, reason.target)
+        exact = [finding for finding in findings if (finding.metric, finding.target) == name]
+        shown = [finding for finding in published if (finding.metric, finding.target) == name]
+        bar = "" if reason.passed else _bar(exact, least.get(name, 1))
+        return reason.model_copy(update={"words": bar + _figure_words(shown[0] if shown else None)})
+
+    return Decision(passed=decision.passed, reasons=tuple(map(reworded, decision.reasons)))
 
 
-def _reason_words(finding: Finding | None) -> str:
+def _bar(exact: Sequence[Finding], least_n: int) -> str:
+    """Why no figure would have helped, if it is so; these are facts of the method and not of people."""
+    if len(exact) > 1:
+        return "measured more than once, and none of the figures is the one to judge by: "
+    if not exact or exact[0].value is None:
+        return ""
+    if exact[0].n < least_n:
+        return f"rests on too few people, at least {least_n} are asked for: "
+    return "has no interval to judge by: " if exact[0].low is None or exact[0].high is None else ""
+
+
+def _figure_words(finding: Finding | None) -> str:
     if finding is None:
         return "there is no such finding"
     if finding.status != "measured":

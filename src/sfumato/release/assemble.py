@@ -86,7 +86,7 @@ def assemble(
         policy=public_policy(policy),
         plan=public_plan(plan),
         findings=(shown := published(findings)),
-        decision=public_decision(decision, shown),
+        decision=public_decision(decision, findings, shown, policy),
         rows=_rows(plan),
         data=tuple(data) if decision.passed else (),
         time=manifests.timestamp(),

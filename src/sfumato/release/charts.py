@@ -56,13 +56,13 @@ class Mark:
         return [part for part in parts if part is not None]
 
 
-def specification(marks: Sequence[Mark], *, width: int, percent: bool) -> dict[str, Any]:
-    """The Vega-Lite specification of a chart, as plain JSON.
+def specification(marks: Sequence[Mark], *, percent: bool, validate: bool = False) -> dict[str, Any]:
+    """The Vega-Lite specification of a chart, as plain JSON, for any width.
 
     Args:
         marks: the rows, from top to bottom.
-        width: of the drawing area, in pixels.
         percent: whether the axis is in per cent; else a plain number.
+        validate: check it against Vega-Lite's schema, which takes longer than drawing it.
     """
     import altair as alt
 
@@ -83,7 +83,7 @@ def specification(marks: Sequence[Mark], *, width: int, percent: bool) -> dict[s
         return base.transform_filter(" && ".join(f"isValid(datum.{field})" for field in fields))
 
     def label(**look: Any) -> Any:
-        text = base.mark_text(align="left", yOffset=-14, fontSize=13, limit=width, **look)
+        text = base.mark_text(align="left", yOffset=-14, fontSize=13, limit=alt.expr("width"), **look)
         return text.encode(x=alt.value(0), text="label:N")
 
     def line(start: str, end: str, **look: Any) -> Any:
@@ -105,14 +105,16 @@ def specification(marks: Sequence[Mark], *, width: int, percent: bool) -> dict[s
     ]
     chart = (
         alt.layer(*layers)
-        .properties(width=width, height=_ROW_HEIGHT * len(marks), padding=8, background="transparent")
+        .properties(
+            width=WIDTHS["wide"], height=_ROW_HEIGHT * len(marks), padding=8, background="transparent"
+        )
         .configure(aria=False, font=_FONT)
         .configure_view(stroke=None)
         .configure_axis(
             gridColor=_LINE, domain=False, ticks=False, labelColor=_SOFT, labelFontSize=12, labelPadding=6
         )
     )
-    specified: dict[str, Any] = chart.to_dict()
+    specified: dict[str, Any] = chart.to_dict(validate=validate)
     return specified
 
 
@@ -135,8 +137,9 @@ def draw(marks: Sequence[Mark], *, name: str, title: str, percent: bool) -> Mark
     """
     if not marks:
         return Markup()
+    specified = specification(marks, percent=percent)
     drawings = (
-        _inline(specification(marks, width=width, percent=percent), f"{name}-{size}", size, title)
+        _inline({**specified, "width": width}, f"{name}-{size}", size, title)
         for size, width in WIDTHS.items()
     )
     return Markup().join(drawings)

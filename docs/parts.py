@@ -1,0 +1,173 @@
+"""The pages of what a policy can name: actions, hierarchies, privacy models, probes; and of detectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sfumato.anonymity import MEASURES, MODELS
+from sfumato.core.registry import Registry
+from sfumato.evidence import ATTACKS, FAIRNESS, UTILITY
+from sfumato.evidence.attacks.external import REPORT as EXTERNAL
+from sfumato.gate import FLOOR
+from sfumato.hierarchies import HIERARCHIES
+from sfumato.inventory.detectors import DETECTORS
+from sfumato.inventory.detectors.national import SCHEMES
+from sfumato.policy.model import DEFAULT_ACTIONS
+from sfumato.transforms import TRANSFORMS
+
+from docs.words import docstring, field_rows, first_line, page, prose, table
+
+#: Parameters that the pipeline fills in; a policy does not write them.
+FILLED_IN = {"generalize": ("hierarchy", "folder")}
+_HEAD = ("key", "type", "default", "description")
+
+
+def actions_page() -> str:
+    """The transforms."""
+    defaults = table(
+        ("role", "action if none is written"),
+        ([f"`{role}`", f"[{action}](#{action})"] for role, action in DEFAULT_ACTIONS.items()),
+    )
+    return page(
+        "Actions",
+        "What can happen to a column. A policy writes `action: {do: NAME, ...}`, or just the name.",
+        defaults,
+        *_parts(TRANSFORMS),
+    )
+
+
+def hierarchies_page() -> str:
+    """The kinds of generalization hierarchies."""
+    return page(
+        "Hierarchies",
+        "How the values of a column become coarser. A policy writes `hierarchy: {kind: NAME, ...}`. Level 0 is "
+        "the value itself, the last level covers everything. "
+        "[How to choose one](../how-to/hierarchies.md) has examples of each.",
+        *_parts(HIERARCHIES),
+    )
+
+
+def privacy_models_page() -> str:
+    """The privacy models, and the measures of what generalization costs."""
+    return page(
+        "Privacy models and measures",
+        "A policy writes `anonymity: {models: [{model: NAME, ...}], measure: NAME}`. Every class in the "
+        "release must satisfy every model; the search makes the measure as small as it can.",
+        "## Privacy models",
+        *_parts(MODELS, "###"),
+        "## Measures",
+        *_parts(MEASURES, "###"),
+    )
+
+
+def probes_page() -> str:
+    """Attacks, utility and fairness, with every metric."""
+    floor = ", ".join(f"`{bound}`" for bound in FLOOR)
+    return page(
+        "Probes and metrics",
+        "A probe measures a release. A policy names probes under `evidence`, and thresholds on their metrics "
+        "under `gate`. Every figure is a finding with a value, a 95 % interval unless it is a complete count, "
+        "the same figure before, and where it applies what chance and a control give. "
+        "[What the measures are](../explanation/measures.md) has the definitions.",
+        f"The floor that every release is held to: {floor}.",
+        "## Attacks",
+        "Named under `evidence.attacks`. Class risks (`uniqueness`) are measured whether asked for or not.",
+        *_probes(ATTACKS),
+        "### An external register",
+        "Not named in a policy: `sfumato attack DIR --against REGISTER` reports it.",
+        _metrics(EXTERNAL.metrics, EXTERNAL.units),
+        "## Utility",
+        "Named under `evidence.utility`.",
+        *_probes(UTILITY),
+        "## Fairness",
+        "Written as `evidence.fairness: {groups: [...]}`.",
+        *_probes(FAIRNESS),
+    )
+
+
+def detectors_page() -> str:
+    """What the inventory looks for in a column."""
+    blocks = []
+    for name in DETECTORS:
+        kind = DETECTORS.resolve(name)
+        blocks += [
+            f"## {name}",
+            prose(kind),
+            f"Found when: {_found_when(kind)}",
+            f"The column becomes a {kind.role}.",
+        ]
+        if name == "national-id":
+            blocks.append(
+                table(
+                    ("number", "checked by", "passes by chance"),
+                    (
+                        [
+                            scheme.title,
+                            f"`stdnum.{scheme.module}`" if scheme.module else "its form",
+                            _chance(scheme.chance),
+                        ]
+                        for scheme in SCHEMES
+                    ),
+                )
+            )
+    return page(
+        "Detectors",
+        "What the inventory looks for in the distinct values of a column, at most 500 of them. A header only "
+        "adds weight: it never stands alone against the values.",
+        *blocks,
+    )
+
+
+def _parts(registry: Registry, level: str = "##") -> Iterable[str]:
+    for name in registry:
+        kind = registry.resolve(name)
+        yield f"{level} {name}"
+        yield _sentence(kind.summary)
+        yield prose(kind)
+        yield _params(name, kind)
+
+
+def _params(name: str, kind: Any) -> str:
+    params = getattr(kind, "Params", None)
+    if params is None:
+        return ""
+    hidden = FILLED_IN.get(name, ())
+    rows = field_rows(params, hidden=hidden)
+    if not rows:
+        return "No parameters."
+    # What a class says of its parameters, without the paragraph on those that nobody writes.
+    said = first_line(params) if hidden else docstring(params)
+    if all(row[3] == "" for row in rows):
+        return f"{said}\n\n" + table(_HEAD[:3], (row[:3] for row in rows))
+    return f"{said}\n\n" + table(_HEAD, rows)
+
+
+def _probes(registry: Registry) -> Iterable[str]:
+    for name in registry:
+        kind = registry.resolve(name)
+        yield f"### {name}"
+        yield _sentence(kind.summary)
+        yield prose(kind)
+        yield _params(name, kind)
+        yield _metrics(kind.metrics, kind.units)
+
+
+def _metrics(metrics: Any, units: Any) -> str:
+    return table(
+        ("metric", "good is", "unit", "what it is"),
+        ([f"`{name}`", goal, units[name], line] for name, (goal, line) in metrics.items()),
+    )
+
+
+def _sentence(summary: str) -> str:
+    return f"{summary[0].upper()}{summary[1:]}."
+
+
+def _found_when(kind: Any) -> str:
+    """What ``examine`` says, with the share that this kind asks for."""
+    return docstring(kind.examine).replace("the share `least`", _chance(getattr(kind, "least", 0)))
+
+
+def _chance(chance: float) -> str:
+    return f"{100 * chance:.3g} %"

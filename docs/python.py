@@ -1,0 +1,123 @@
+"""The page of the Python interface: the public names with signatures and docstrings."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from typing import Any
+
+import sfumato
+from pydantic import BaseModel
+from sfumato.core.errors import SfumatoError
+
+from docs.words import docstring, first_line, markdown, page, table
+
+WIDTH = 100
+_SEE = re.compile(r"; see :func:`([\w.]+)`\.")
+
+
+def names() -> list[str]:
+    """The public names that the page explains."""
+    return [name for name in sfumato.__all__ if not name.startswith("__")]
+
+
+def api_page() -> str:
+    """Functions first, then values, then errors."""
+    things = {name: getattr(sfumato, name) for name in names()}
+    functions = {name: thing for name, thing in things.items() if inspect.isfunction(thing)}
+    errors = {
+        name: thing
+        for name, thing in things.items()
+        if inspect.isclass(thing) and issubclass(thing, SfumatoError)
+    }
+    values = {name: thing for name, thing in things.items() if name not in functions | errors}
+    return page(
+        "Python",
+        "The public names of the package, all of them in `import sfumato as sf`. Everything else may change.",
+        "## Functions",
+        *(block for name, thing in functions.items() for block in _function(name, thing)),
+        "## Values",
+        *(block for name, thing in values.items() for block in _value(name, thing)),
+        "## Errors",
+        table(
+            ("class", "exit code", "what it means"),
+            ([f"`{name}`", str(kind.exit_code), first_line(kind)] for name, kind in errors.items()),
+        ),
+        "Every one has `code`, `what`, `where` and `remedy`; see [errors](errors.md).",
+    )
+
+
+def _function(name: str, function: Callable[..., Any]) -> Iterable[str]:
+    signature = inspect.signature(function)
+    yield f"### {name}"
+    yield f"```text\n{_signature(name, signature)}\n```"
+    yield _without_reference(function)
+    yield _referred(function, signature)
+
+
+def _without_reference(function: Callable[..., Any]) -> str:
+    return markdown(_SEE.sub(".", inspect.getdoc(function) or ""))
+
+
+def _referred(function: Callable[..., Any], signature: inspect.Signature) -> str:
+    """The docstring that a function refers to ("see :func:`...`"), for the arguments that it has itself."""
+    found = _SEE.search(inspect.getdoc(function) or "")
+    if found is None:
+        return ""
+    module, _, name = found[1].rpartition(".")
+    blocks = docstring(getattr(import_module(module), name)).split("\n* ")
+    first, *items = blocks[0].split("\n\n", 1)[-1:] + blocks[1:]
+    kept = [item for item in items if not _is_argument(item) or _argument(item) in signature.parameters]
+    return "\n* ".join([first, *kept])
+
+
+def _is_argument(item: str) -> bool:
+    return _argument(item).islower()
+
+
+def _argument(item: str) -> str:
+    return item.split("`")[1]
+
+
+def _signature(name: str, signature: inspect.Signature) -> str:
+    parts: list[str] = []
+    for each in signature.parameters.values():
+        if each.kind is each.KEYWORD_ONLY and "*" not in parts:
+            parts.append("*")
+        default = "" if each.default is each.empty else f" = {each.default!r}"
+        parts.append(f"{each.name}: {each.annotation}{default}")
+    line = f"{name}({', '.join(parts)}) -> {signature.return_annotation}"
+    if len(line) <= WIDTH:
+        return line
+    return f"{name}(\n" + "".join(f"    {part},\n" for part in parts) + f") -> {signature.return_annotation}"
+
+
+def _value(name: str, kind: type) -> Iterable[str]:
+    yield f"### {name}"
+    yield docstring(kind)
+    yield table(("field", "type"), _fields(kind))
+    members = [
+        [f"`{member}`", first_line(thing)]
+        for member, thing in vars(kind).items()
+        if not member.startswith("_") and _documented(thing)
+    ]
+    if members:
+        yield table(("also", "what it is"), members)
+
+
+def _fields(kind: type) -> list[list[str]]:
+    fields = kind.model_fields if issubclass(kind, BaseModel) else kind.__dataclass_fields__
+    annotations = {name: hint for base in reversed(kind.__mro__) for name, hint in _annotations(base)}
+    return [[f"`{name}`", f"`{annotations[name]}`"] for name in fields if not name.startswith("_")]
+
+
+def _annotations(kind: type) -> Iterable[tuple[str, str]]:
+    return ((name, str(hint)) for name, hint in vars(kind).get("__annotations__", {}).items())
+
+
+def _documented(thing: Any) -> bool:
+    return bool(inspect.getdoc(thing)) and (
+        inspect.isfunction(thing) or isinstance(thing, property) or hasattr(thing, "attrname")
+    )
