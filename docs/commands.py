@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from unittest import mock
 
-from sfumato.core import errors
-
 from docs.words import page, table
+from sfumato.core import errors
 
 WIDTH = 100
 
@@ -56,8 +55,9 @@ def cli_page() -> str:
 
 
 def _help(arguments: list[str]) -> str:
-    from sfumato.cli.main import app
     from typer.testing import CliRunner
+
+    from sfumato.cli.main import app
 
     # Width and colour are those of the page, whatever terminal the pages are made in.
     plain = {"COLUMNS": str(WIDTH), "TERMINAL_WIDTH": str(WIDTH), "NO_COLOR": "1", "TERM": "dumb"}

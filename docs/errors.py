@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import sfumato
+from docs.words import page, table
 from sfumato.core import errors
 from sfumato.core.errors import CODES
-
-from docs.words import page, table
 
 SOURCE = Path(sfumato.__file__).parent
 _CLASSES = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from docs.words import docstring, field_rows, first_line, page, prose, table
 from sfumato.anonymity import MEASURES, MODELS
 from sfumato.core.registry import Registry
 from sfumato.evidence import ATTACKS, FAIRNESS, UTILITY
@@ -15,8 +16,6 @@ from sfumato.inventory.detectors import DETECTORS
 from sfumato.inventory.detectors.national import SCHEMES
 from sfumato.policy.model import DEFAULT_ACTIONS
 from sfumato.transforms import TRANSFORMS
-
-from docs.words import docstring, field_rows, first_line, page, prose, table
 
 #: Parameters that the pipeline fills in; a policy does not write them.
 FILLED_IN = {"generalize": ("hierarchy", "folder")}
@@ -41,8 +40,8 @@ def hierarchies_page() -> str:
     """The kinds of generalization hierarchies."""
     return page(
         "Hierarchies",
-        "How the values of a column become coarser. A policy writes `hierarchy: {kind: NAME, ...}`. Level 0 is "
-        "the value itself, the last level covers everything. "
+        "How the values of a column become coarser. A policy writes `hierarchy: {kind: NAME, ...}`. Level 0 "
+        "is the value itself, the last level covers everything. "
         "[How to choose one](../how-to/hierarchies.md) has examples of each.",
         *_parts(HIERARCHIES),
     )
@@ -66,9 +65,9 @@ def probes_page() -> str:
     floor = ", ".join(f"`{bound}`" for bound in FLOOR)
     return page(
         "Probes and metrics",
-        "A probe measures a release. A policy names probes under `evidence`, and thresholds on their metrics "
-        "under `gate`. Every figure is a finding with a value, a 95 % interval unless it is a complete count, "
-        "the same figure before, and where it applies what chance and a control give. "
+        "A probe measures a release. A policy names probes under `evidence`, and thresholds on their "
+        "metrics under `gate`. Every figure is a finding with a value, a 95 % interval unless it is a "
+        "complete count, the same figure before, and where it applies what chance and a control give. "
         "[What the measures are](../explanation/measures.md) has the definitions.",
         f"The floor that every release is held to: {floor}.",
         "## Attacks",

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import get_args
 
 from pydantic import BaseModel
-from sfumato.policy.model import Part, Policy
 
 from docs.words import docstring, field_rows, page, table
+from sfumato.policy.model import Part, Policy
 
 #: What a part is written as, for the keys that hold one.
 _PARTS = {

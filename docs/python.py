@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
+from dataclasses import fields
 from importlib import import_module
 from typing import Any
 
-import sfumato
 from pydantic import BaseModel
+
+import sfumato
+from docs.words import docstring, first_line, markdown, page, table
 from sfumato.core.errors import SfumatoError
 
-from docs.words import docstring, first_line, markdown, page, table
-
 WIDTH = 100
+_ARGUMENT = re.compile(r"^    (\w[\w, ]*): ")
+_EMPTY = re.compile(r"^Args:\n\n", re.MULTILINE)
 _SEE = re.compile(r"; see :func:`([\w.]+)`\.")
 
 
@@ -53,32 +56,30 @@ def _function(name: str, function: Callable[..., Any]) -> Iterable[str]:
     signature = inspect.signature(function)
     yield f"### {name}"
     yield f"```text\n{_signature(name, signature)}\n```"
-    yield _without_reference(function)
-    yield _referred(function, signature)
+    own = "\n".join(_own_arguments(_explained(function).splitlines(), signature.parameters))
+    yield markdown(_EMPTY.sub("", own))
 
 
-def _without_reference(function: Callable[..., Any]) -> str:
-    return markdown(_SEE.sub(".", inspect.getdoc(function) or ""))
-
-
-def _referred(function: Callable[..., Any], signature: inspect.Signature) -> str:
-    """The docstring that a function refers to ("see :func:`...`"), for the arguments that it has itself."""
-    found = _SEE.search(inspect.getdoc(function) or "")
+def _explained(function: Callable[..., Any]) -> str:
+    """The docstring of a function, or of the one that it refers to for all the rest."""
+    text = inspect.getdoc(function) or ""
+    found = _SEE.search(text)
     if found is None:
-        return ""
+        return text
     module, _, name = found[1].rpartition(".")
-    blocks = docstring(getattr(import_module(module), name)).split("\n* ")
-    first, *items = blocks[0].split("\n\n", 1)[-1:] + blocks[1:]
-    kept = [item for item in items if not _is_argument(item) or _argument(item) in signature.parameters]
-    return "\n* ".join([first, *kept])
+    return inspect.getdoc(getattr(import_module(module), name)) or ""
 
 
-def _is_argument(item: str) -> bool:
-    return _argument(item).islower()
-
-
-def _argument(item: str) -> str:
-    return item.split("`")[1]
+def _own_arguments(lines: Iterable[str], names: Container[str]) -> Iterable[str]:
+    """The lines without arguments that the function itself does not take."""
+    inside, kept = False, True
+    for line in lines:
+        if not line.startswith(" "):
+            inside = line == "Args:" or (inside and not line)
+        if inside and (found := _ARGUMENT.match(line)):
+            kept = any(name.strip() in names for name in found[1].split(","))
+        if not inside or not line.startswith("    ") or kept:
+            yield line
 
 
 def _signature(name: str, signature: inspect.Signature) -> str:
@@ -107,10 +108,10 @@ def _value(name: str, kind: type) -> Iterable[str]:
         yield table(("also", "what it is"), members)
 
 
-def _fields(kind: type) -> list[list[str]]:
-    fields = kind.model_fields if issubclass(kind, BaseModel) else kind.__dataclass_fields__
+def _fields(kind: Any) -> list[list[str]]:
+    names = kind.model_fields if issubclass(kind, BaseModel) else [field.name for field in fields(kind)]
     annotations = {name: hint for base in reversed(kind.__mro__) for name, hint in _annotations(base)}
-    return [[f"`{name}`", f"`{annotations[name]}`"] for name in fields if not name.startswith("_")]
+    return [[f"`{name}`", f"`{annotations[name]}`"] for name in names if not name.startswith("_")]
 
 
 def _annotations(kind: type) -> Iterable[tuple[str, str]]:

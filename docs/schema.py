@@ -10,14 +10,13 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from docs.parts import FILLED_IN
 from sfumato.anonymity import MEASURES, MODELS
 from sfumato.core.registry import Registry
 from sfumato.evidence import ATTACKS, FAIRNESS, UTILITY, probe
 from sfumato.hierarchies import HIERARCHIES
 from sfumato.policy.model import Policy
 from sfumato.transforms import TRANSFORMS
-
-from docs.parts import FILLED_IN
 
 Schema = dict[str, Any]
 

@@ -31,7 +31,17 @@ def profile(name: str, role: Role = Role.QUASI_IDENTIFIER, **more: Any) -> Colum
 
 
 def step(column: str, role: Role = Role.QUASI_IDENTIFIER, **more: Any) -> Step:
-    return Step(**{"column": column, "role": role, "sensitive": False, "action": "keep", "params": {}, "why": "", **more})
+    return Step(
+        **{
+            "column": column,
+            "role": role,
+            "sensitive": False,
+            "action": "keep",
+            "params": {},
+            "why": "",
+            **more,
+        }
+    )
 
 
 def inventory(
@@ -43,7 +53,9 @@ def inventory(
 
 
 def plan(steps: Sequence[Step] = ()) -> Plan:
-    return Plan(dataset="d", policy_digest="", inventory_digest="", rows=0, holdout_rows=0, steps=tuple(steps))
+    return Plan(
+        dataset="d", policy_digest="", inventory_digest="", rows=0, holdout_rows=0, steps=tuple(steps)
+    )
 
 
 def compare(

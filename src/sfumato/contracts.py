@@ -53,9 +53,16 @@ class Engine(Protocol):
         """The rows with the smallest keyed draws of their identities in column ``by``, at most ``rows``."""
 
     def write(
-        self, frame: Any, folder: Path, name: str, form: str, order: bytes, by: str = ROW
+        self,
+        frame: Any,
+        columns: Sequence[str],
+        folder: Path,
+        name: str,
+        form: str,
+        order: bytes,
+        by: str = ROW,
     ) -> Sequence[Path]:
-        """The frame as files, its rows in the order of keyed draws."""
+        """The named columns and no others as files, the rows in the order of keyed draws."""
 
 
 class Transform(Protocol):

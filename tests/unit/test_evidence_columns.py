@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from evidence_support import compare, profile, step
 
+from evidence_support import compare, profile, step
 from sfumato.core.values import Role
 from sfumato.evidence.columns import attack_columns, direct_identifiers, factual_columns, pseudonyms
 
@@ -14,7 +14,9 @@ FRAME = pl.DataFrame({"a": [1, 2], "b": [3, 4]})
 
 
 def known(found: Role, steps: list = (), **more: object) -> bool:
-    comparison = compare(FRAME, profiles={"a": profile("a", found), "b": profile("b", PLAIN)}, steps=steps, **more)
+    comparison = compare(
+        FRAME, profiles={"a": profile("a", found), "b": profile("b", PLAIN)}, steps=steps, **more
+    )
     assert "b" not in attack_columns(comparison)
     return "a" in attack_columns(comparison)
 
@@ -71,7 +73,9 @@ def test_columns_that_do_not_leave_are_not_attacked() -> None:
 
 
 def test_the_all_knowing_attacker_knows_everything_but_pseudonyms() -> None:
-    comparison = compare(FRAME, profiles={"a": profile("a", DIRECT)}, steps=[step("a", DIRECT, action="pseudonymize")])
+    comparison = compare(
+        FRAME, profiles={"a": profile("a", DIRECT)}, steps=[step("a", DIRECT, action="pseudonymize")]
+    )
     assert pseudonyms(comparison) == ("a",)
     assert factual_columns(comparison) == ("b",)
     assert direct_identifiers(comparison) == {"a"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
-from evidence_support import compare, one, people, profile, starred, step
 
+from evidence_support import compare, one, people, profile, starred, step
 from sfumato.core.errors import InputError
 from sfumato.core.values import Role
 from sfumato.evidence.attacks.external import TARGET, link_register
@@ -48,7 +48,9 @@ def test_without_the_truth_only_claims_are_counted() -> None:
 
 
 def test_a_register_read_as_text_with_blanks_and_typing_errors_still_serves() -> None:
-    register = EVERYBODY.select(pl.col("c0", "c1", "c2", "c3").cast(pl.String), "id", note=pl.lit("x")).with_columns(
+    register = EVERYBODY.select(
+        pl.col("c0", "c1", "c2", "c3").cast(pl.String), "id", note=pl.lit("x")
+    ).with_columns(
         c0=pl.when(pl.col("id") % 5 == 0).then(pl.lit("about 7")).otherwise("c0"),
         c1=pl.when(pl.col("id") % 7 == 0).then(None).otherwise("c1"),
     )

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from evidence_support import KEY, as_is, compare, one, people, profile, starred, suppress_small
 
+from evidence_support import KEY, as_is, compare, one, people, profile, starred, suppress_small
 from sfumato.core.values import Role
 from sfumato.evidence.attacks.linkage import EXACT, FLAWED, Linkage, surest_right
 from sfumato.evidence.attacks.matching import TRUST, Classes, claim_best, claim_exact, own_weights
@@ -28,7 +28,9 @@ def halves(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 def coarse(frame: pl.DataFrame) -> pl.DataFrame:
     """Two columns in wide bands, the others gone."""
     return frame.with_columns(
-        (pl.col("c0") // 5).cast(pl.String), (pl.col("c1") // 5).cast(pl.String), *(pl.lit("*").alias(c) for c in COLUMNS[2:])
+        (pl.col("c0") // 5).cast(pl.String),
+        (pl.col("c1") // 5).cast(pl.String),
+        *(pl.lit("*").alias(c) for c in COLUMNS[2:]),
     )
 
 
@@ -145,13 +147,17 @@ def test_the_surest_claims_share_ties_at_the_edge_whatever_the_order() -> None:
 
 def test_too_few_claims_have_no_precision() -> None:
     original, control = halves(people(24, 3, 6))
-    assert one(attack(compare(original, control=control[:4])), "linkage.precision", EXACT).status == "no-power"
+    assert (
+        one(attack(compare(original, control=control[:4])), "linkage.precision", EXACT).status == "no-power"
+    )
 
 
 def test_same_key_same_findings_and_rows_in_any_order_of_the_count() -> None:
     original, control = halves(people(1000, 4, 8))
     comparison = compare(original, control=control)
-    shuffled = replace(comparison, count=lambda columns: comparison.count(columns).sample(fraction=1.0, shuffle=True))
+    shuffled = replace(
+        comparison, count=lambda columns: comparison.count(columns).sample(fraction=1.0, shuffle=True)
+    )
     assert attack(comparison) == attack(comparison) == attack(shuffled)
     other = replace(comparison, key=bytes(32))
     assert one(attack(other), "linkage.success", FLAWED) != one(attack(comparison), "linkage.success", FLAWED)

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import polars as pl
 import pytest
-from evidence_support import compare, one, people, profile, starred
 
+from evidence_support import compare, one, people, profile, starred
 from sfumato.core.values import Role
 from sfumato.evidence.attacks.population import expected_inverse_size, population_unique
 from sfumato.evidence.attacks.uniqueness import Uniqueness

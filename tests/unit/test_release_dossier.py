@@ -251,8 +251,10 @@ def test_residual_risk_in_three_cases() -> None:
     (remains,) = residual(attack(0.31, 0.28, before=0.6, control=0.012))
     assert nothing.startswith("No leak found by")
     assert "which finds 60.0" in nothing
+    (weak,) = residual(attack(0.011, 0.008, before=0.02, control=0.012))
+    assert "no more than 2.0" in weak
     assert "this says little" in unshown
-    assert "remains, 1.2" in remains
+    assert "remains, against 1.2" in remains
     assert "No leak" not in remains
 
 

@@ -81,18 +81,25 @@ class LocalEngine:
         return frame.join(chosen, on=ROW, how="semi").collect(engine="streaming").sort(ROW)
 
     def write(
-        self, frame: pl.LazyFrame, folder: Path, name: str, form: str, order: bytes, by: str = ROW
+        self,
+        frame: pl.LazyFrame,
+        columns: Sequence[str],
+        folder: Path,
+        name: str,
+        form: str,
+        order: bytes,
+        by: str = ROW,
     ) -> Sequence[Path]:
-        """One file of the rows in keyed order; the row numbers stay behind.
+        """One file of the named columns and no others, its rows in the order of keyed draws.
 
         Large tables are dealt into buckets by draw on disk and put in order bucket by bucket, so
         memory holds about one bucket. The buckets lie in ``folder`` and are gone at the end.
         """
+        frame = frame.select(*columns, by)
         frame = frame.with_columns(drawn_by(by, order))
         rows = self.rows(frame)
         target = folder / f"{name}.{form}"
         buckets = max(1, -(-rows // BUCKET_ROWS))
-        columns = [column for column in frame.collect_schema() if column not in (ROW, by, DRAW)]
         ordered = (
             iter([frame.collect(engine="streaming")])
             if buckets == 1

@@ -113,8 +113,14 @@ class Fairness:
                     f'no column "{column}" to group people by',
                     remedy=nearest(column, comparison.original.columns),
                 )
+        if not comparison.original.height:
+            return [
+                REPORT.silent(metric, "not-measured", "nobody was offered to the release", target=column)
+                for column in dict.fromkeys(params.groups)
+                for metric in REPORT.table
+            ]
         outcome = learned(comparison)
-        groupings = [Grouping.fit(comparison.original[column]) for column in params.groups]
+        groupings = [Grouping.fit(comparison.original[column]) for column in dict.fromkeys(params.groups)]
         findings: list[Finding] = []
         tested = _test(outcome, params.positive, derive(comparison.key, "fairness", "ties"))
         for grouping in groupings:

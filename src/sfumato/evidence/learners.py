@@ -27,6 +27,7 @@ BAGS = 4
 MOST_CLASSES = 10
 LEAST_PER_CLASS = 10
 _LEVELS = 200
+_LARGE = 1e300
 _SETTINGS = {
     "max_iter": 80,
     "learning_rate": 0.08,
@@ -159,14 +160,12 @@ def _numbered(series: pl.Series, classes: Sequence[str]) -> NDArray[np.int64]:
 
 def _hidden(comparison: Comparison, target: str) -> frozenset[str]:
     """Columns that neither learner may use: identifiers, near-unique text, and what gives the target away."""
-    profiles = comparison.inventory.columns
-    return direct_identifiers(comparison) | {
+    given_away = {
         profile.name
-        for profile in profiles
-        if profile.name == target
-        or profile.determines_target
-        or (profile.dtype == "text" and profile.distinction > 0.5)
+        for profile in comparison.inventory.columns
+        if profile.determines_target or (profile.dtype == "text" and profile.distinction > 0.5)
     }
+    return direct_identifiers(comparison) | given_away | {target}
 
 
 @dataclass(frozen=True)
@@ -186,7 +185,8 @@ class _Feature:
         series = frame[self.name]
         if self.levels is None:
             found = numbers(series, self.centers)
-            return np.full(len(series), np.nan) if found is None else found
+            # Infinite numbers are very large ones, so that the bins have middles.
+            return np.full(len(series), np.nan) if found is None else np.clip(found, -_LARGE, _LARGE)
         codes = self.levels.codes(series).astype(np.float64)
         codes[codes == self.levels.size - 1] = np.nan
         return codes
@@ -211,7 +211,7 @@ class _Learner:
         centers: Mapping[str, Mapping[str, float]],
         key: bytes,
     ) -> _Learner:
-        names = [column for column in frame.columns if column not in hidden]
+        names = [column for column in frame.columns if column not in hidden and frame[column].n_unique() > 1]
         features = tuple(_Feature.fit(frame[name], centers.get(name)) for name in names)
         truth = _numbered(frame[target], classes)
         counts = np.bincount(truth, minlength=len(classes))

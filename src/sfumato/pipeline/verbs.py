@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from sfumato.contracts import ROW
-from sfumato.core.errors import PolicyError, Problem
+from sfumato.core.errors import InputError, PolicyError, Problem
 from sfumato.core.keyed import derive
 from sfumato.core.values import Decision, Finding, Inventory, Plan
 from sfumato.engines.local import LocalEngine
@@ -142,8 +142,10 @@ def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | N
         watch.stage("writing the rows aside")
         written = _write(fitted, part, outgoing.data_folder)
         count = counter(fitted, written)
+        watch.stage("checking the rows as written")
+        data = [_data_file(path) for path in written]
+        recheck_columns(fitted, data)
         if fitted.recoding is not None:
-            watch.stage("checking the rows as written")
             recheck(fitted.models, count(fitted.recoding.columns))
         watch.stage("comparing people before and after")
         control = snapshot.part(held_out=True) if fitted.plan.holdout_rows else None
@@ -158,7 +160,7 @@ def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | N
             plan=fitted.plan,
             findings=findings,
             decision=decision,
-            data=[_data_file(path) for path in written],
+            data=data,
             project=snapshot.project,
             private={
                 "source": snapshot.digest,
@@ -170,6 +172,21 @@ def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | N
             meanings=_meanings(findings),
         )
     return Outcome(snapshot.inventory, fitted.plan, tuple(findings), decision, release)
+
+
+def recheck_columns(fitted: Fitted, data: Sequence[DataFile]) -> None:
+    """Check that the files as written have just the columns that the plan lets leave.
+
+    Raises:
+        InputError: ``recheck-failed``.
+    """
+    for file in data:
+        if tuple(file.columns) != fitted.released:
+            raise InputError(
+                "recheck-failed",
+                "the rows as written have other columns than the plan lets leave",
+                remedy="nothing was released; please report this as a bug",
+            )
 
 
 def _fitted(loaded: LoadedPolicy, snapshot: Snapshot, watch: Watch) -> Fitted:
@@ -186,6 +203,7 @@ def _write(fitted: Fitted, part: pl.LazyFrame, folder: Path) -> Sequence[Path]:
     snapshot = fitted.snapshot
     return snapshot.engine.write(
         fitted.rows(part),
+        fitted.released,
         folder,
         snapshot.policy.dataset.name,
         snapshot.policy.release.format,

@@ -33,7 +33,7 @@ from sfumato.release.words import (
 
 #: So many rows of one metric are shown, the least favourable first; the rest is in ``evidence.json``.
 MOST_ROWS = 12
-_MOST_GROUP_CHARTS = 4
+_MOST_GROUP_CHARTS = 5
 
 
 def dossier_html(account: Account, digests: Mapping[str, str]) -> bytes:
@@ -112,28 +112,47 @@ def _hierarchy(written: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _table(findings: Sequence[Finding]) -> dict[str, Any]:
-    """At most :data:`MOST_ROWS` of each metric, how many more there are, and which columns say something."""
+    """A table of findings: a group for each metric, in it the figure of the whole release first.
+
+    At most :data:`MOST_ROWS` of a metric are shown. Assumptions and notes are said once, under the
+    table, and referred to by a mark. Only columns that say something are there.
+    """
     by_metric: dict[str, list[Finding]] = {}
     for finding in findings:
         by_metric.setdefault(finding.metric, []).append(finding)
-    groups = [
-        {"rows": _worst(members), "more": max(0, len(members) - MOST_ROWS)} for members in by_metric.values()
-    ]
     beside = ("before", "baseline", "control")
     said = {name: any(getattr(finding, name) is not None for finding in findings) for name in beside}
-    return {"groups": groups, "columns": [name for name in beside if said[name]]}
+    shown = {metric: _worst(members) for metric, members in by_metric.items()}
+    every = [finding for members in shown.values() for finding in members]
+    return {
+        "groups": [
+            {"metric": metric, "rows": members, "more": len(by_metric[metric]) - len(members)}
+            for metric, members in shown.items()
+        ],
+        "columns": [name for name in beside if said[name]],
+        "marks": _marks("A", [finding.assumes for finding in every])
+        | _marks("N", [finding.note for finding in every]),
+    }
+
+
+def _marks(letter: str, texts: Sequence[str]) -> dict[str, str]:
+    """A mark for each distinct text: A1, A2..."""
+    distinct = [text for text in dict.fromkeys(texts) if text]
+    return {text: f"{letter}{number}" for number, text in enumerate(distinct, start=1)}
 
 
 def _worst(members: Sequence[Finding]) -> list[Finding]:
-    """The least favourable ones, back in their own order."""
+    """The whole release's figure, and of the others the least favourable ones in their own order."""
 
     def badness(finding: Finding) -> float:
         if finding.value is None:
             return float("inf")
         return finding.value if finding.goal == "low" else -finding.value
 
-    kept = sorted(members, key=badness, reverse=True)[:MOST_ROWS]
-    return [finding for finding in members if finding in kept]
+    whole = [finding for finding in members if finding.target == "release"]
+    parts = [finding for finding in members if finding.target != "release"]
+    kept = sorted(parts, key=badness, reverse=True)[: MOST_ROWS - len(whole)]
+    return whole + [finding for finding in parts if finding in kept]
 
 
 def _charts(account: Account, groups: Mapping[str, Sequence[Finding]]) -> dict[str, Any]:

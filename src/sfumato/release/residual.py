@@ -128,6 +128,15 @@ def _finding_sentences(account: Account) -> list[str]:
             f"{title(learning.metric)}: {value_words(learning.value, learning.unit)}"
             + (f" (95 % interval {between})." if between else ".")
         )
+    gaps = [f for f in groups["fairness"] if f.unit == "difference" and f.value is not None]
+    if gaps:
+        worst = max(gaps, key=lambda gap: (gap.value or 0.0) - (gap.before or 0.0))
+        before = "" if worst.before is None else f", {value_words(worst.before, worst.unit)} before"
+        by = "" if worst.target == "release" else f" by {worst.target}"
+        sentences.append(
+            f"What grew most between groups: {title(worst.metric).lower()}{by}, "
+            f"{value_words(worst.value, worst.unit)} now{before}."
+        )
     return sentences
 
 
@@ -164,15 +173,13 @@ def _residual(finding: Finding) -> str:
     low = finding.value if finding.low is None else finding.low
     assert low is not None
     if low > (reference or 0.0):
-        beyond = f", {value_words(reference, finding.unit)} without the release" if reference else ""
+        beyond = f", against {value_words(reference, finding.unit)} without the release" if reference else ""
         earlier = "" if finding.before is None else f"; on the original rows it is {before}"
         return f"{name}: {figure} remains{beyond}{earlier}."
     if finding.before is not None and finding.before - (reference or 0.0) >= _POWER:
         return f"No leak found by “{name}” ({figure}), which finds {before} in the original rows."
-    return (
-        f"No leak found by “{name}” ({figure}); it was not shown on the original rows what it would "
-        "have found, so this says little."
-    )
+    shown = "nobody ran it on" if finding.before is None else f"it finds no more than {before} in"
+    return f"No leak found by “{name}” ({figure}), but {shown} the original rows, so this says little."
 
 
 def _without_release(finding: Finding) -> float | None:

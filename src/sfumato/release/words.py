@@ -31,6 +31,8 @@ TITLES: Mapping[str, str] = {
     "distributions.precision": "Detail kept in a column",
     "correlations.error": "Mean change of associations",
     "correlations.worst_error": "Largest change of an association",
+    "fairness.suppressed": "Share of rows suppressed",
+    "fairness.suppression_gap": "Largest gap in rows suppressed",
     "fairness.auc": "AUC within the group",
     "fairness.selection": "Share that the model selects",
     "fairness.fnr": "Positives that the model misses",
@@ -38,8 +40,6 @@ TITLES: Mapping[str, str] = {
     "fairness.selection_gap": "Largest gap in selection",
     "fairness.fnr_gap": "Largest gap in positives missed",
     "fairness.fpr_gap": "Largest gap in negatives selected",
-    "fairness.suppressed": "Share of rows suppressed",
-    "fairness.suppression_gap": "Largest gap in rows suppressed",
 }
 
 STATUSES: Mapping[str, str] = {

@@ -168,7 +168,7 @@ def _exact(
     if not len(controls):
         return _outcome(hits, claims, None, None)
     strangers = claim_exact(table.classes, table.describe(comparison.control[controls]))
-    return _outcome(hits, claims, _shared(strangers.full, strangers.rows), strangers)
+    return _outcome(hits, claims, _apparent(hits, claims, claims.full, strangers, strangers.full), strangers)
 
 
 def _flawed(
@@ -198,12 +198,25 @@ def _flawed(
         return _outcome(hits, claims, None, None)
     strangers = claim_best(table.classes, held(comparison.control[controls], "controls"), params.errors)
     least = float(np.quantile(weights, 0.05, method="lower"))
-    # Of members' claims some are wrong; as large a part of strangers' is not held for a find.
-    accepted = claims.weight >= least
+    accepted, taken_in = claims.weight >= least, strangers.weight >= least
+    return _outcome(hits, claims, _apparent(hits, claims, accepted, strangers, taken_in), strangers)
+
+
+def _apparent(
+    hits: NDArray[np.float64],
+    claims: Claims,
+    accepted: NDArray[np.bool_],
+    strangers: Claims,
+    taken_in: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """How far each stranger counts as found.
+
+    Of the claims on members that the attacker accepts some are wrong; of the claims on strangers no
+    larger part is held for a find.
+    """
     claimed = float(_shared(accepted, claims.rows).sum())
     right = float(hits[accepted].sum()) / claimed if claimed else 0.0
-    apparent = right * _shared(strangers.weight >= least, strangers.rows)
-    return _outcome(hits, claims, apparent, strangers)
+    return right * _shared(taken_in, strangers.rows)
 
 
 def _hits(claims: Claims, own: NDArray[np.float64]) -> NDArray[np.float64]:
