@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -16,6 +15,7 @@ from sfumato.core.errors import Problem
 from sfumato.core.values import AnonymityPlan, ColumnProfile, Finding, Inventory, Role
 from sfumato.pipeline.verbs import Outcome, Watch
 from sfumato.release.verify import Verification
+from sfumato.release.words import STATUSES, interval, title, value_words
 
 _ROLE_STYLES = {
     Role.DIRECT_IDENTIFIER: "bold red",
@@ -185,13 +185,17 @@ def outcome(found: Outcome) -> None:
     if any(finding.metric in _USES for finding in found.findings):
         console.print()
         _summary(console, "What the data are still good for", found.findings, _USES)
+    gaps = [finding for finding in found.findings if finding.metric.endswith("_gap")]
+    if gaps:
+        console.print()
+        _findings(console, "For whom it got worse", gaps)
     console.print()
     _decision(console, found)
 
 
-def findings(found: Sequence[Finding], title: str) -> None:
+def findings(found: Sequence[Finding], heading: str) -> None:
     """Findings as one table."""
-    _findings(_console(), title, found)
+    _findings(_console(), heading, found)
 
 
 def verification(found: Verification) -> None:
@@ -230,31 +234,43 @@ def _anonymity(console: Console, found: AnonymityPlan) -> None:
     )
 
 
-def _summary(console: Console, title: str, found: Sequence[Finding], metrics: Sequence[str]) -> None:
+def _summary(console: Console, heading: str, found: Sequence[Finding], metrics: Sequence[str]) -> None:
     chosen = [f for metric in metrics for f in found if f.metric == metric and f.target == "release"]
-    _findings(console, title, chosen)
+    _findings(console, heading, chosen)
 
 
-def _findings(console: Console, title: str, found: Sequence[Finding]) -> None:
-    figures = ("before", "after", "95 % interval", "by chance", "control", "people")
-    table = _table(title, "figure", "on", *figures, right=figures)
+def _findings(console: Console, heading: str, found: Sequence[Finding]) -> None:
+    """Findings as a table: what a figure is in words, and under it the name that a gate knows it by."""
+    several = any(finding.target != "release" for finding in found)
+    figures = ("original", "release", "guessing", "not there", "people")
+    table = _table(heading, "figure", *(["on"] if several else []), *figures, right=figures)
+    previous = ""
     for finding in found:
-        if finding.status != "measured":
-            status = Text(finding.status, style="yellow")
-            table.add_row(finding.metric, Text(finding.target), "", status, Text(finding.note))
-            continue
-        exact = finding.low is None or finding.low == finding.high
-        table.add_row(
-            finding.metric,
-            Text(finding.target),
-            _figure(finding.before),
-            Text(_figure(finding.value), style="bold"),
-            "" if exact else f"{_figure(finding.low)} to {_figure(finding.high)}",
-            _figure(finding.baseline),
-            _figure(finding.control),
+        name = Text()
+        if finding.metric != previous:
+            name = Text(title(finding.metric)) + Text(f"\n{finding.metric}", style="dim")
+        previous = finding.metric
+        table.add_row(name, *([Text(finding.target)] if several else []), *_figures(finding))
+    console.print(table)
+    console.print("[dim]guessing: by chance alone; not there: the same attack on people who were left out[/]")
+
+
+def _figures(finding: Finding) -> tuple[str | Text, ...]:
+    if finding.status != "measured":
+        return (
+            "",
+            Text(f"{STATUSES[finding.status]}: {finding.note}", style="yellow"),
+            "",
+            "",
             f"{finding.n:,}",
         )
-    console.print(table)
+    value = Text(value_words(finding.value, finding.unit), style="bold")
+    if between := interval(finding):
+        value += Text(f"\n{between}", style="dim")
+    original, guessing, control = (
+        value_words(figure, finding.unit) for figure in (finding.before, finding.baseline, finding.control)
+    )
+    return original, value, guessing, control, f"{finding.n:,}"
 
 
 def _decision(console: Console, found: Outcome) -> None:
@@ -281,7 +297,3 @@ def _decision(console: Console, found: Outcome) -> None:
 
 def _share(value: float) -> str:
     return f"{value:.1%}"
-
-
-def _figure(value: Any) -> str:
-    return "" if value is None else f"{value:.4g}"

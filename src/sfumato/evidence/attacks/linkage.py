@@ -21,6 +21,7 @@ from pydantic import Field
 
 from sfumato import contracts
 from sfumato.contracts import Comparison
+from sfumato.core.disclosure import round_count
 from sfumato.core.keyed import derive
 from sfumato.core.values import Finding
 from sfumato.evidence.attacks.matching import TRUST, Claims, Classes, claim_best, claim_exact, own_weights
@@ -329,8 +330,14 @@ def _finding(
         baseline=1 / rows if metric != "linkage.excess" else None,
         control=outcome.control.value if success and outcome.control else None,
         assumes=assumes,
-        note=f"{outcome.members} members, {outcome.controls} strangers; {design_note(comparison)}",
+        note=_people(outcome) + design_note(comparison),
     )
+
+
+def _people(outcome: _Outcome) -> str:
+    """How many were looked for, rounded as every published count is."""
+    members, controls = round_count(outcome.members), round_count(outcome.controls)
+    return f"about {members} members and {controls} strangers; "
 
 
 def _classes_over_rows(release: _Table, original: _Table) -> Finding:

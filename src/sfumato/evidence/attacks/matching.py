@@ -43,7 +43,11 @@ class Claims:
 
 @dataclass(frozen=True)
 class Classes:
-    """The distinct tuples of a table, as text, with their rows; label codes are made when first needed."""
+    """The distinct tuples of a table with their rows; label codes are made when first needed.
+
+    People are put into the tuples' types before they are compared, so that a register read as text
+    meets a release of numbers.
+    """
 
     columns: tuple[str, ...]
     tuples: pl.DataFrame
@@ -53,7 +57,7 @@ class Classes:
     def of(cls, counted: pl.DataFrame, columns: Sequence[str]) -> Classes:
         """The classes of a count of tuples, which has a column ``len``; no columns make one class."""
         sizes = counted["len"].cast(pl.Int64).to_numpy()
-        tuples = counted.select(labels(counted[column]).alias(column) for column in columns)
+        tuples = counted.select(columns)
         return cls(tuple(columns), tuples, sizes if columns or not len(sizes) else sizes.sum(keepdims=True))
 
     @cached_property
@@ -93,7 +97,7 @@ class Classes:
     def encode(self, described: pl.DataFrame, gaps: NDArray[np.bool_] | None = None) -> NDArray[np.int32]:
         """Label codes of people, shape (people, columns): unknown labels and gaps are negative."""
         found = [
-            _encode(labels(described[column]).alias(column), level)
+            _encode(described[column], level)
             for column, level in zip(self.columns, self.levels, strict=True)
         ]
         codes = np.stack(found, axis=1) if found else np.empty((described.height, 0), dtype=np.int32)
@@ -105,12 +109,19 @@ class Classes:
         """The class with exactly the labels of each person, -1 if there is none."""
         if not self.columns:
             return np.zeros(described.height, dtype=np.int64)
-        people = described.select(labels(described[column]).alias(column) for column in self.columns)
+        typed = described.select(
+            described[column].cast(dtype, strict=False) for column, dtype in self.tuples.schema.items()
+        )
+        # A label that its column's type cannot hold is no missing value and agrees with nothing.
+        lost = (typed.null_count() != described.select(self.columns).null_count()).transpose().to_series()
         numbered = self.tuples.with_row_index("__sfumato_class__")
-        found = people.join(
+        found = typed.join(
             numbered, on=list(self.columns), how="left", nulls_equal=True, maintain_order="left"
         )
-        return found["__sfumato_class__"].cast(pl.Int64).fill_null(-1).to_numpy()
+        classes = found["__sfumato_class__"].cast(pl.Int64).fill_null(-1).to_numpy().copy()
+        if lost.any():
+            classes[_lost(described, typed)] = -1
+        return classes
 
     def gains(self, codes: NDArray[np.int32], error: float) -> NDArray[np.float64]:
         """What agreeing adds over disagreeing, log((1 - e + e p) / (e p)), shape of ``codes``."""
