@@ -10,8 +10,10 @@ import pytest
 
 from evidence_support import KEY, as_is, compare, one, people, profile, starred, suppress_small
 from sfumato.core.values import Role
-from sfumato.evidence.attacks.linkage import EXACT, FLAWED, Linkage, surest_right
+from sfumato.evidence.attacks import linkage
+from sfumato.evidence.attacks.linkage import EXACT, FLAWED, Linkage
 from sfumato.evidence.attacks.matching import TRUST, Classes, claim_best, claim_exact, own_weights
+from sfumato.evidence.attacks.outcomes import surest_right
 from sfumato.evidence.attacks.registers import sample_rows, with_flaws
 
 COLUMNS = [f"c{j}" for j in range(6)]
@@ -77,7 +79,7 @@ def test_an_attacker_who_abstains_on_ties_would_look_harmless() -> None:
     original, control = halves(people(2000, 2, 4))
     comparison = compare(original, control=control)
     classes = Classes.of(comparison.count(["c0", "c1"]), ["c0", "c1"])
-    claims = claim_exact(classes, original)
+    claims = claim_exact(classes, original, insist=True)
     broken = float(np.where(claims.rows == 1, claims.full, 0.0).mean())
     success = one(attack(comparison), "linkage.success", EXACT).value
     assert broken == 0.0
@@ -138,6 +140,20 @@ def test_an_attacker_who_knows_no_column_guesses() -> None:
     assert one(found, "linkage.success_all_columns").value > 0.1
 
 
+def test_large_tables_are_attacked_with_a_smaller_register(monkeypatch: pytest.MonkeyPatch) -> None:
+    original, control = halves(people(2000, 6, 10))
+    whole = attack(compare(original, control=control))
+    monkeypatch.setattr(linkage, "CELLS", 1000)
+    monkeypatch.setattr(linkage, "MOST_CLASSES", 10)
+    cut = attack(compare(original, control=control))
+    assert one(whole, "linkage.success", FLAWED).n == 1000
+    assert one(cut, "linkage.success", FLAWED).n == linkage.LEAST_REGISTER
+    assert one(cut, "linkage.success", FLAWED).before is None
+    assert one(cut, "linkage.success", EXACT) == one(whole, "linkage.success", EXACT)
+    wide, narrow = one(cut, "linkage.success", FLAWED), one(whole, "linkage.success", FLAWED)
+    assert wide.high - wide.low > narrow.high - narrow.low
+
+
 def test_the_surest_claims_share_ties_at_the_edge_whatever_the_order() -> None:
     confidence = np.array([0.9, 0.5, 0.5, 0.5, 0.1])
     right = np.array([1.0, 1.0, 0.0, 0.0, 1.0])
@@ -193,15 +209,38 @@ def test_best_classes_are_those_of_brute_force() -> None:
 def test_own_weights_are_those_of_the_best_where_people_are_themselves() -> None:
     table = people(200, 3, 8)
     classes = Classes.of(table.group_by(table.columns).len(), table.columns)
-    codes, own = classes.encode(table), classes.locate(table)
-    assert own_weights(classes, codes, own, TRUST) == pytest.approx(claim_best(classes, codes, TRUST).weight)
-    assert np.isneginf(own_weights(classes, codes, np.full(200, -1), TRUST)).all()
+    codes = classes.encode(table)
+    assert own_weights(classes, codes, codes, TRUST) == pytest.approx(
+        claim_best(classes, codes, TRUST).weight
+    )
+    other = own_weights(classes, codes, classes.encode(people(200, 3, 8, seed=5)), TRUST)
+    assert (other < claim_best(classes, codes, TRUST).weight - 1).mean() > 0.9
+
+
+def test_a_register_of_text_meets_a_release_of_numbers() -> None:
+    table = pl.DataFrame({"a": [1, 2, None], "b": [0.5, 1.0, 2.0]})
+    classes = Classes.of(table.group_by("a", "b").len(), ["a", "b"])
+    asked = pl.DataFrame({"a": ["1", "two", None], "b": ["0.5", "1.0", "2.0"]})
+    assert (classes.locate(asked) >= 0).tolist() == [True, False, True]
+    assert (classes.encode(asked) < 0).tolist() == [[False, False], [True, False], [False, False]]
+    fractions = pl.DataFrame({"a": [1.0, 1.5, None], "b": [0.5, 0.5, 2.0]})
+    assert (classes.locate(fractions) >= 0).tolist() == [True, False, True]
+
+
+def test_no_claim_is_insisted_on_for_strangers() -> None:
+    table = people(200, 3, 8)
+    classes = Classes.of(table.group_by(table.columns).len(), table.columns)
+    nobody = table.with_columns(c0=pl.lit(99))
+    claims = claim_exact(classes, nobody, insist=False)
+    assert not claims.full.any()
+    assert (claims.confidence == 0).all()
+    assert (claim_exact(classes, nobody, insist=True).rows > 0).all()
 
 
 def test_missing_values_are_a_label_of_their_own() -> None:
     table = pl.DataFrame({"a": [None, None, "x"], "b": [1.5, 1.5, None]})
     classes = Classes.of(table.group_by("a", "b").len(), ["a", "b"])
-    claims = claim_exact(classes, table)
+    claims = claim_exact(classes, table, insist=True)
     assert claims.full.all()
     assert claims.rows.tolist() == [2, 2, 1]
 

@@ -10,11 +10,16 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sfumato.core.printable import printable
+
 EXIT_PASSED = 0
 EXIT_GATE_REFUSED = 1
 EXIT_WRONG_INPUT = 2
 EXIT_REFUSED = 3
 EXIT_BUG = 70
+
+#: Of a table of three hundred columns a hint does not list all.
+_SHOWN = 20
 
 #: Every code with the sentence that the reference page prints. A test fails when a code is raised
 #: that is not here, or stands here and is raised nowhere.
@@ -67,8 +72,8 @@ class SfumatoError(Exception):
     def __init__(self, code: str, what: str, *, where: str = "", remedy: str = "") -> None:
         if code not in CODES:
             raise LookupError(f"undeclared error code {code!r}")
-        self.code, self.what, self.where, self.remedy = code, what, where, remedy
-        super().__init__(what)
+        self.code, self.what, self.where, self.remedy = code, *map(printable, (what, where, remedy))
+        super().__init__(self.what)
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
@@ -101,8 +106,8 @@ class Problem:
     remedy: str = ""
 
     def __str__(self) -> str:
-        todo = f"\n  to do: {self.remedy}" if self.remedy else ""
-        return f"{self.where}: {self.what}{todo}"
+        todo = f"\n  to do: {printable(self.remedy)}" if self.remedy else ""
+        return f"{printable(self.where)}: {printable(self.what)}{todo}"
 
 
 class PolicyError(InputError):
@@ -119,7 +124,7 @@ class PolicyError(InputError):
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """A hint naming the allowed word closest to a mistyped one, or all of them if none is close.
+    """A hint naming the allowed word closest to a mistyped one, or those there are if none is close.
 
     >>> nearest("sensitve", ["role", "sensitive"])
     'did you mean "sensitive"?'
@@ -128,4 +133,5 @@ def nearest(name: str, names: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if close:
         return f'did you mean "{close[0]}"?'
-    return "known here: " + (", ".join(known) if known else "nothing")
+    more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
+    return "known here: " + (", ".join(known[:_SHOWN]) + more if known else "nothing")

@@ -29,6 +29,9 @@ class Registry:
     def __iter__(self) -> Iterator[str]:
         return iter(self._table)
 
+    def __len__(self) -> int:
+        return len(self._table)
+
     def __contains__(self, name: str) -> bool:
         return name in self._table or ":" in name
 

@@ -22,6 +22,7 @@ from sfumato.engines.sources import FileSource, scan_files, scan_table
 #: Rows that are put in order in memory at a time.
 BUCKET_ROWS = 1_000_000
 DRAW = "__sfumato_draw__"
+BUCKET = "__sfumato_bucket__"
 
 
 class LocalEngine:
@@ -32,7 +33,10 @@ class LocalEngine:
         frame = scan_table(source) if isinstance(source, pl.DataFrame) else scan_files(source)
         if self.rows(frame) == 0:
             raise InputError(
-                "source-empty", "the source has columns but no rows", remedy="check how it was written"
+                "source-empty",
+                "there are columns but no rows",
+                where="the table given" if isinstance(source, pl.DataFrame) else source.label,
+                remedy="check how it was written",
             )
         return frame
 
@@ -137,10 +141,8 @@ def _dealt(frame: pl.LazyFrame, folder: Path, name: str, buckets: int) -> Iterat
     try:
         for batch in frame.collect_batches(chunk_size=BUCKET_ROWS // 4, maintain_order=False):
             numbers = _bucket_numbers(batch[DRAW].to_numpy(), buckets)
-            for (bucket,), part in batch.with_columns(pl.Series("__bucket__", numbers)).group_by(
-                "__bucket__"
-            ):
-                table = part.drop("__bucket__").to_arrow(compat_level=pl.CompatLevel.oldest())
+            for (bucket,), part in batch.with_columns(pl.Series(BUCKET, numbers)).group_by(BUCKET):
+                table = part.drop(BUCKET).to_arrow(compat_level=pl.CompatLevel.oldest())
                 at = int(bucket)
                 if at not in writers:
                     writers[at] = pa.ipc.new_file(str(paths[at]), table.schema)

@@ -1,25 +1,27 @@
 """Sources of rows: files by path, pattern or folder, and tables that the caller holds.
 
 Whatever the form, a column ends as one of six types (integer, number, text, boolean, date, datetime),
-missing is missing in one way, and NaN and infinities count as missing. The text of a reader's own
-error is never passed on, for it may quote a person's value.
+missing is missing in one way, and NaN and infinities count as missing. A file is read once from end to
+end before anything is made of it, so that what is wrong with it is said at once and in one place. The
+text of a reader's own error is never passed on, for it may quote a person's value.
 """
 
 from __future__ import annotations
 
-import csv
 import glob
-import gzip
-import io
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet
 
 from sfumato.contracts import ROW
 from sfumato.core.errors import InputError
+from sfumato.engines import textfiles
+from sfumato.engines.columntypes import Settled, settle
 
 FORMATS = {
     ".csv": "csv",
@@ -30,7 +32,11 @@ FORMATS = {
     ".jsonl": "ndjson",
 }
 COMPRESSIONS = (".gz", ".zst")
+#: Names that begin so are the house's own.
+RESERVED = "__sfumato_"
 _REMEDY_FORMATS = "sfumato reads csv, tsv, parquet and ndjson, the text formats also as .gz or .zst"
+_DAMAGED = "the file may be damaged, cut short or of another format"
+_LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -57,8 +63,10 @@ class FileSource:
         """The files that a path, pattern or folder names.
 
         Raises:
-            InputError: ``source-missing`` or ``source-unreadable``.
+            InputError: ``source-missing`` or ``source-unreadable``, ``usage`` for a separator or an
+                encoding that no reader takes.
         """
+        textfiles.check_dialect(separator, encoding)
         paths = _matches(place, folder)
         forms = {form or _format(path) for path in paths}
         if len(forms) > 1:
@@ -70,8 +78,21 @@ class FileSource:
             )
         return cls(tuple(paths), forms.pop(), separator, encoding, tuple(missing))
 
+    @property
+    def label(self) -> str:
+        """The source in a message: its file, or how many there are."""
+        return self.paths[0].name if len(self.paths) == 1 else f"{len(self.paths)} {self.format} files"
+
+    @property
+    def text(self) -> textfiles.Dialect:
+        """How its text files are written."""
+        separator = self.separator or ("\t" if self.format == "tsv" else ",")
+        return textfiles.Dialect(separator, self.encoding)
+
 
 def _matches(place: str, folder: Path) -> list[Path]:
+    if "\0" in place:
+        raise InputError("source-missing", "a path has no NUL character", remedy="check the path")
     path = folder / place
     if path.is_dir():
         found = sorted(p for p in path.iterdir() if p.is_file() and _known(p))
@@ -87,6 +108,13 @@ def _matches(place: str, folder: Path) -> list[Path]:
             else "the folder has no file of a known format",
             where=place,
             remedy=f"the path is relative to the policy's folder; {_REMEDY_FORMATS}",
+        )
+    if not found[0].is_file():
+        raise InputError(
+            "source-unreadable",
+            "it is a pipe or a device, and a source is read more than once",
+            where=place,
+            remedy="write it to a file first",
         )
     return found
 
@@ -107,7 +135,7 @@ def _format(path: Path) -> str:
         return FORMATS[suffix]
     raise InputError(
         "source-unreadable",
-        f'the ending "{suffix}" tells no format',
+        f'the ending "{suffix}" tells no format' if suffix else "a name without an ending tells no format",
         where=path.name,
         remedy=f"say format: csv (or tsv, parquet, ndjson) under dataset.source; {_REMEDY_FORMATS}",
     )
@@ -116,45 +144,58 @@ def _format(path: Path) -> str:
 def scan_files(source: FileSource) -> pl.LazyFrame:
     """A lazy frame over files, columns typed, with row numbers in :data:`sfumato.contracts.ROW`.
 
-    Text formats are read once to settle the types: a column is of integers only if every value reads
-    as one and reads back the same, so codes with leading zeros stay text.
+    The files are read through once, text formats to settle the types: a column is of integers only if
+    every value reads as one and reads back the same, so codes with leading zeros stay text. In a text
+    file of several columns a row without any value is a blank line and no person.
 
     Raises:
-        InputError: ``source-unreadable``, ``source-encoding``, ``source-columns``, ``source-empty``.
+        InputError: ``source-unreadable``, ``source-encoding``, ``source-columns``, ``source-empty``,
+            ``column-values``.
     """
-    name = source.paths[0].name if len(source.paths) == 1 else f"{len(source.paths)} {source.format} files"
-    _check_headers(source)
+    readers: Mapping[str, Callable[[FileSource], pl.LazyFrame]] = {
+        "parquet": _scan_parquet,
+        "ndjson": _scan_ndjson,
+        "csv": _scan_csv,
+        "tsv": _scan_csv,
+    }
     try:
-        if source.format == "parquet":
-            frame = pl.scan_parquet(list(source.paths), row_index_name=ROW)
-            schema = frame.collect_schema()
-        elif source.format == "ndjson":
-            frame = pl.scan_ndjson(_readable(source), infer_schema_length=None, row_index_name=ROW)
-            schema = frame.collect_schema()
-        else:
-            frame = pl.scan_csv(
-                _readable(source),
-                separator=_separator(source),
-                infer_schema=False,
-                null_values=["", *source.missing],
-                row_index_name=ROW,
-            )
-            schema = frame.collect_schema()
-            if len(schema) > 1:
-                frame = _typed(frame, [column for column in schema if column != ROW])
-                schema = frame.collect_schema()
-    except (pl.exceptions.PolarsError, OSError, UnicodeError) as error:
+        frame = readers[source.format](source)
+        return normalize(frame, missing=source.missing)
+    except (pl.exceptions.PolarsError, pa.ArrowException, OSError, UnicodeError) as error:
         raise _unreadable(source, error) from None
-    if len(schema) <= 1:
-        raise InputError("source-empty", "no columns", where=name, remedy="check the file and its separator")
-    return normalize(frame, missing=source.missing)
 
 
 def scan_table(table: pl.DataFrame) -> pl.LazyFrame:
     """The same over a table in memory."""
-    if table.width == 0:
-        raise InputError("source-empty", "no columns", where="the table given")
+    check_names(table.columns, "the table given")
     return normalize(table.lazy().with_row_index(ROW))
+
+
+def check_names(names: Sequence[str], where: str) -> None:
+    """Refuse a table without columns, and names that cannot tell one column from another.
+
+    Raises:
+        InputError: ``source-empty`` or ``source-columns``.
+    """
+    if not names:
+        raise InputError(
+            "source-empty", "no columns", where=where, remedy="check the file and how it was written"
+        )
+    remedy = "give every column one name of its own"
+    for number, name in enumerate(names, 1):
+        if not name.strip():
+            raise InputError("source-columns", f"column {number} has no name", where=where, remedy=remedy)
+        if name in names[: number - 1]:
+            raise InputError(
+                "source-columns", f'the column name "{name}" occurs twice', where=where, remedy=remedy
+            )
+        if name.startswith(RESERVED):
+            raise InputError(
+                "source-columns",
+                f'the column name "{name}" is reserved',
+                where=where,
+                remedy=f"rename the column: names that begin with {RESERVED} are used inside",
+            )
 
 
 def normalize(frame: pl.LazyFrame, *, missing: Sequence[str] = ()) -> pl.LazyFrame:
@@ -163,13 +204,15 @@ def normalize(frame: pl.LazyFrame, *, missing: Sequence[str] = ()) -> pl.LazyFra
     Raises:
         InputError: ``column-values`` for nested columns.
     """
+    schema = frame.collect_schema()
+    wide = _beyond_int64(frame, schema)
     changes = []
-    for name, dtype in frame.collect_schema().items():
+    for name, dtype in schema.items():
         column = pl.col(name)
         if name == ROW:
             changes.append(column.cast(pl.UInt64))
         elif dtype.is_integer():
-            changes.append(column.cast(pl.Int64))
+            changes.append(column.cast(pl.String if name in wide else pl.Int64))
         elif dtype.is_numeric():
             number = column.cast(pl.Float64)
             changes.append(pl.when(number.is_finite()).then(number).alias(name))
@@ -192,182 +235,135 @@ def normalize(frame: pl.LazyFrame, *, missing: Sequence[str] = ()) -> pl.LazyFra
     return frame.with_columns(changes)
 
 
-def _separator(source: FileSource) -> str:
-    return source.separator or ("\t" if source.format == "tsv" else ",")
+def _beyond_int64(frame: pl.LazyFrame, schema: Mapping[str, Any]) -> frozenset[str]:
+    """Columns of integers that a 64-bit signed integer cannot hold: numbers of things, kept as text."""
+    names = [name for name, dtype in schema.items() if dtype in (pl.UInt64, pl.Int128, pl.UInt128)]
+    names = [name for name in names if name != ROW]
+    if not names:
+        return frozenset()
+    ends = frame.select(
+        pl.col(names).max().cast(pl.Int128).name.suffix(":max"),
+        pl.col(names).min().cast(pl.Int128).name.suffix(":min"),
+    )
+    found = ends.collect(engine="streaming").row(0, named=True)
+    return frozenset(
+        name
+        for name in names
+        if (found[f"{name}:max"] or 0) > _LARGEST or (found[f"{name}:min"] or 0) < -_LARGEST - 1
+    )
 
 
-def _readable(source: FileSource) -> Any:
-    """What the reader takes: paths, or bytes where the encoding has to be changed first."""
-    if source.encoding == "utf-8":
-        return list(source.paths)
-    recoded: list[IO[bytes]] = []
-    for path in source.paths:
-        with _open(path) as file:
-            recoded.append(io.BytesIO(file.read().decode(source.encoding).encode()))
-    return recoded
+def _scan_csv(source: FileSource) -> pl.LazyFrame:
+    names = _same_names(source, lambda path: textfiles.header(path, source.text))
+    frame = pl.scan_csv(
+        _readable(source, source.paths),
+        separator=source.text.separator,
+        infer_schema=False,
+        null_values=["", *source.missing],
+        row_index_name=ROW,
+        # Polars leaves doubled quotes in names as they are.
+        with_column_names=lambda _: names,
+    )
+    found = settle(frame, names)
+    _check_cells(source, found)
+    if found.blank_rows and len(names) > 1:
+        frame = frame.filter(~pl.all_horizontal(pl.col(names).is_null()))
+    return frame.with_columns(found.readings())
 
 
-def _open(path: Path) -> IO[bytes]:
-    return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")  # type: ignore[return-value]
-
-
-def _check_headers(source: FileSource) -> None:
-    """Equal, unique, non-empty column names in every text file."""
-    if source.format not in ("csv", "tsv"):
+def _check_cells(source: FileSource, found: Settled) -> None:
+    """Rows with too few cells. Polars fills them up, so they show only in the last column."""
+    if not found.last_missing:
         return
-    expected: list[str] | None = None
     for path in source.paths:
-        if path.suffix.lower() == ".zst":
-            continue
-        header = _header(path, source)
-        repeated = sorted({name for name in header if header.count(name) > 1})
-        if not any(header):
-            raise InputError(
-                "source-empty", "no header line", where=path.name, remedy="the first line names the columns"
-            )
-        if repeated or "" in header:
-            what = (
-                f'column name "{repeated[0]}" occurs twice'
-                if repeated and repeated[0]
-                else "a column has no name"
-            )
-            raise InputError(
-                "source-columns", what, where=path.name, remedy="give every column one name of its own"
-            )
-        if expected is not None and header != expected:
+        if (problem := textfiles.first_bad_row(path, source.text)) is not None:
+            raise problem
+
+
+def _readable(source: FileSource, paths: Sequence[Path]) -> Any:
+    """What a reader takes: paths, or bytes where the encoding has to be changed first."""
+    if source.encoding == "utf-8":
+        return list(paths)
+    return [textfiles.as_utf8(path, source.text) for path in paths]
+
+
+def _scan_ndjson(source: FileSource) -> pl.LazyFrame:
+    def scan(paths: Sequence[Path], **index: Any) -> pl.LazyFrame:
+        return pl.scan_ndjson(_readable(source, paths), infer_schema_length=None, **index)
+
+    for path in source.paths:
+        if textfiles.is_blank(path, source.text):
+            raise InputError("source-empty", "no rows", where=path.name, remedy="check how it was written")
+    return _scan_alike(source, scan, ordered=False)
+
+
+def _scan_parquet(source: FileSource) -> pl.LazyFrame:
+    for path in source.paths:
+        with pa.parquet.ParquetFile(path) as file:
+            check_names(file.schema_arrow.names, path.name)
+            # A damaged page is met here, by a reader that says so quietly.
+            for _ in file.iter_batches():
+                pass
+    return _scan_alike(source, pl.scan_parquet, ordered=True)
+
+
+def _scan_alike(source: FileSource, scan: Callable[..., pl.LazyFrame], *, ordered: bool) -> pl.LazyFrame:
+    """One frame over files that carry their own types; integers and other numbers go together."""
+    if len(source.paths) == 1:
+        frame = scan(list(source.paths), row_index_name=ROW)
+        check_names([name for name in frame.collect_schema() if name != ROW], source.label)
+        return frame
+    schemas = {path: scan([path]).collect_schema() for path in source.paths}
+    names = _same_names(source, lambda path: schemas[path].names(), ordered=ordered)
+    first = schemas[source.paths[0]]
+    if all(schema == first for schema in schemas.values()):
+        return scan(list(source.paths), row_index_name=ROW)
+    for path, schema in schemas.items():
+        for name in names:
+            if not _together(schema[name], first[name]):
+                raise InputError(
+                    "source-columns",
+                    f"the column is of another type than in {source.paths[0].name}",
+                    where=f"{path.name}, column {name}",
+                    remedy="write the files of one source with the same types",
+                )
+    frames = [scan([path]).select(names) for path in source.paths]
+    return pl.concat(frames, how="vertical_relaxed").with_row_index(ROW)
+
+
+def _together(one: pl.DataType, other: pl.DataType) -> bool:
+    return one == other or pl.Null in (one, other) or (one.is_numeric() and other.is_numeric())
+
+
+def _same_names(
+    source: FileSource, names_of: Callable[[Path], Sequence[str]], *, ordered: bool = True
+) -> list[str]:
+    """The column names of every file of a source."""
+    expected: list[str] = []
+    for path in source.paths:
+        names = list(names_of(path))
+        check_names(names, path.name)
+        if expected and (names != expected if ordered else set(names) != set(expected)):
             raise InputError(
                 "source-columns",
                 f"columns differ from those of {source.paths[0].name}",
                 where=path.name,
                 remedy="files of one source have the same columns in the same order",
             )
-        expected = header
-
-
-def _header(path: Path, source: FileSource) -> list[str]:
-    try:
-        with _open(path) as file:
-            line = file.readline().decode("utf-8-sig" if source.encoding == "utf-8" else source.encoding)
-        return next(csv.reader([line], delimiter=_separator(source)), [])
-    except UnicodeDecodeError:
-        raise _not_in_encoding(path, 1, source) from None
-    except (OSError, EOFError) as error:
-        raise InputError(
-            "source-unreadable",
-            f"cannot be read ({type(error).__name__})",
-            where=path.name,
-            remedy="check the file",
-        ) from None
+        expected = expected or names
+    return expected
 
 
 def _unreadable(source: FileSource, error: Exception) -> InputError:
-    """A message that names file and row, found by reading once more, and quotes nothing."""
-    if source.format in ("csv", "tsv"):
-        for path in source.paths:
-            if path.suffix.lower() != ".zst" and (found := _first_bad_row(path, source)) is not None:
-                return found
-    name = source.paths[0].name if len(source.paths) == 1 else f"{len(source.paths)} {source.format} files"
+    """A message that names file and line, found by reading once more, and quotes nothing."""
+    finders = {"csv": textfiles.first_bad_row, "tsv": textfiles.first_bad_row}
+    find = finders.get(source.format, textfiles.first_bad_document if source.format == "ndjson" else None)
+    for path in source.paths:
+        if find is not None and (problem := find(path, source.text)) is not None:
+            return problem
     return InputError(
         "source-unreadable",
-        f"the {source.format} reader gave up ({type(error).__name__})",
-        where=name,
-        remedy="the file may be damaged, cut short or of another format",
+        f"cannot be read as {source.format} ({type(error).__name__})",
+        where=source.label,
+        remedy=_DAMAGED,
     )
-
-
-def _first_bad_row(path: Path, source: FileSource) -> InputError | None:
-    """The first row that is not in the encoding or has more cells than the header."""
-    width, encoding = 0, "utf-8-sig" if source.encoding == "utf-8" else source.encoding
-    number = 0
-    try:
-        with _open(path) as file:
-            for line in file:
-                number += 1
-                line.decode(encoding)
-        with io.TextIOWrapper(_open(path), encoding=encoding, newline="") as text:
-            reader = csv.reader(text, delimiter=_separator(source))
-            for number, row in enumerate(reader, 1):
-                width = width or len(row)
-                if len(row) > width:
-                    return InputError(
-                        "source-unreadable",
-                        f"row {number} has {len(row)} cells and the header has {width}",
-                        where=path.name,
-                        remedy="quote cells that hold the separator, or name the right separator",
-                    )
-    except UnicodeDecodeError:
-        return _not_in_encoding(path, number, source)
-    except (OSError, EOFError, csv.Error):
-        return None
-    return None
-
-
-def _not_in_encoding(path: Path, row: int, source: FileSource) -> InputError:
-    return InputError(
-        "source-encoding",
-        f"line {row} is not valid {source.encoding}",
-        where=path.name,
-        remedy="say encoding: latin-1 or cp1252 under dataset.source, or convert the file to UTF-8",
-    )
-
-
-def _typed(frame: pl.LazyFrame, columns: Sequence[str]) -> pl.LazyFrame:
-    """Text columns with the narrowest type that reads every value and writes it back the same."""
-    candidates = _candidates(frame.head(1000), columns)
-    kept = _candidates(frame, list(candidates), candidates) if candidates else {}
-    return frame.with_columns(_reading(name, kept[name]) for name in columns if name in kept)
-
-
-_TYPES: tuple[str, ...] = ("integer", "number", "boolean", "date", "datetime")
-
-
-def _reading(name: str, kind: str) -> pl.Expr:
-    text = pl.col(name)
-    if kind == "integer":
-        return text.cast(pl.Int64, strict=False)
-    if kind == "number":
-        return text.cast(pl.Float64, strict=False)
-    if kind == "boolean":
-        yes, no = text.is_in(["true", "True", "TRUE"]), text.is_in(["false", "False", "FALSE"])
-        return pl.when(yes).then(True).when(no).then(False).alias(name)
-    if kind == "date":
-        return text.str.to_date("%Y-%m-%d", strict=False)
-    return text.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="us")
-
-
-def _fails(name: str, kind: str) -> pl.Expr:
-    """Whether any present value does not read as a kind, or would be written back differently."""
-    text, read = pl.col(name), _reading(name, kind)
-    if kind == "integer":
-        bad = read.is_null() | (read.cast(pl.String) != text)
-    elif kind == "number":
-        # 007.5 is a code; 7.50 and 7.5 are the same number. Words like inf and NaN are not numbers here.
-        bad = read.is_null() | text.str.contains(r"^[+-]?0[0-9]|[^0-9eE+.\-]")
-    else:
-        bad = read.is_null()
-    return (bad & text.is_not_null()).any().alias(f"{kind}:{name}")
-
-
-def _candidates(
-    frame: pl.LazyFrame, columns: Sequence[str], kinds: dict[str, str] | None = None
-) -> dict[str, str]:
-    """The first type that no value contradicts, for each column that has one."""
-    asked = [
-        (name, kind) for name in columns for kind in _TYPES if kinds is None or _may_be(kind, kinds[name])
-    ]
-    if not asked:
-        return {}
-    checks = [_fails(name, kind) for name, kind in asked] + [
-        pl.col(name).is_not_null().any().alias(f"present:{name}") for name in columns
-    ]
-    found = frame.select(checks).collect(engine="streaming").row(0, named=True)
-    chosen: dict[str, str] = {}
-    for name, kind in asked:
-        if found[f"present:{name}"] and not found[f"{kind}:{name}"]:
-            chosen.setdefault(name, kind)
-    return chosen
-
-
-def _may_be(kind: str, guess: str) -> bool:
-    """What a whole column may turn out to be when its first rows look like ``guess``."""
-    return kind == guess or (guess == "integer" and kind == "number")

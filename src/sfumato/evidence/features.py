@@ -44,6 +44,22 @@ def labels(series: pl.Series) -> pl.Series:
     return series.cast(pl.String)
 
 
+def as_type(series: pl.Series, dtype: pl.DataType) -> tuple[pl.Series, pl.Series]:
+    """A column in another's type, and which of its values that type cannot hold (they become missing).
+
+    >>> held, lost = as_type(pl.Series(["7", "about 7", None]), pl.Int64())
+    >>> held.to_list(), lost.to_list()
+    ([7, None, None], [False, True, False])
+    """
+    if series.dtype == dtype:
+        return series, series.is_null() & False
+    held = series.cast(dtype, strict=False)
+    lost = held.is_null() & series.is_not_null()
+    if series.dtype.is_float() and dtype.is_integer():
+        lost = lost | (held.cast(series.dtype) != series).fill_null(False)
+    return held.zip_with(~lost, pl.Series([None], dtype=dtype)), lost
+
+
 @dataclass(frozen=True)
 class NumberBins:
     """Numbers in bins: one a value where there are few values, else quantiles of the reference.

@@ -138,6 +138,7 @@ def fit(snapshot: Snapshot, part: pl.LazyFrame, held_out: int, progress: Progres
         holdout_rows=held_out,
         steps=steps,
     )
+    _check_key(snapshot, part)
     fitted = Fitted(snapshot, plan, None, (), ())
     if policy.anonymity is None:
         return fitted
@@ -278,6 +279,22 @@ def _key(snapshot: Snapshot, step: Step) -> bytes:
     return derive(
         snapshot.release_key, "column", step.column, step.action, canonical_json(step.params).decode()
     )
+
+
+def _check_key(snapshot: Snapshot, part: pl.LazyFrame) -> None:
+    """Refuse a declared key that does not tell rows apart: draws, and with them the order, hang on it."""
+    if snapshot.policy.dataset.key is None:
+        return
+    rows, keys = (
+        part.select(pl.len(), pl.col(IDENTITY).n_unique().alias("keys")).collect(engine="streaming").row(0)
+    )
+    if rows > keys:
+        raise InputError(
+            "policy-mismatch",
+            f"{rows - keys} of {rows} rows have a key that another row has",
+            where=f"dataset.key, column {snapshot.policy.dataset.key}",
+            remedy="name a column that tells every row apart, or leave the key out",
+        )
 
 
 def _one_row_each(snapshot: Snapshot, part: pl.LazyFrame) -> None:

@@ -216,8 +216,8 @@ def counter(fitted: Fitted, written: Sequence[Path]) -> Callable[[Sequence[str]]
     """Counts over the rows as written, in the types that the plan gives them."""
     engine = fitted.snapshot.engine
     schema = fitted.describe(fitted.snapshot.frame.head(0).collect()).schema
-    frame = engine.scan(FileSource(tuple(written), fitted.snapshot.policy.release.format))
-    frame = frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+    source = FileSource(tuple(written), fitted.snapshot.policy.release.format)
+    frame = engine.scan(source).select(pl.col(name).cast(dtype) for name, dtype in schema.items())
     return lambda columns: counted(frame, columns)
 
 
@@ -238,8 +238,4 @@ def _type_name(dtype: pl.DataType) -> str:
 
 def _meanings(findings: Sequence[Finding]) -> dict[str, str]:
     """One line on each metric, from the probe that reports it."""
-    return {
-        finding.metric: probe(finding.source).metrics[finding.metric][1]
-        for finding in findings
-        if finding.metric in probe(finding.source).metrics
-    }
+    return {finding.metric: probe(finding.source).metrics[finding.metric][1] for finding in findings}

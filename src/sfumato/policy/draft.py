@@ -83,6 +83,7 @@ def draft(inventory: Inventory, source: FileSource, *, place: str, subject: str 
     policy["gate"] = [
         {"metric": "risk.worst_class", "at_most": 0.2},
         {"metric": "linkage.excess", "at_most": 0.05},
+        {"metric": "linkage.precision", "at_most": 0.2},
     ]
     policy.yaml_set_start_comment(_HEADER)
     return _text(policy)

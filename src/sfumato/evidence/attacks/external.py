@@ -13,7 +13,7 @@ from sfumato.core.values import Finding
 from sfumato.evidence.attacks.matching import TRUST, Claims, Classes, claim_best, own_weights
 from sfumato.evidence.attacks.registers import sample_rows
 from sfumato.evidence.columns import factual_columns
-from sfumato.evidence.features import labels
+from sfumato.evidence.features import as_type, labels
 from sfumato.evidence.intervals import newcombe, wilson
 from sfumato.evidence.report import Figure, Metric, Report
 
@@ -84,7 +84,7 @@ def _encode(comparison: Comparison, classes: Classes, people: pl.DataFrame) -> N
     original; it is a gap, and nobody looks at it.
     """
     schema = comparison.original.schema
-    held = {name: people[name].cast(schema[name], strict=False) for name in classes.columns}
+    held = {name: as_type(people[name], schema[name])[0] for name in classes.columns}
     lent = {name: comparison.original[name].new_from_index(0, people.height) for name in schema}
     rows = lent | {name: held[name].zip_with(held[name].is_not_null(), lent[name]) for name in held}
     gaps = np.stack([column.is_null().to_numpy() for column in held.values()], axis=1)
@@ -122,7 +122,7 @@ def _with_truth(
             REPORT.silent(metric, "not-measured", note, target=TARGET)
             for metric in ("linkage.success", "linkage.excess")
         ]
-    own = classes.locate(comparison.released[members[released]])
+    own = classes.encode(comparison.released[members[released]])
     right = own_weights(classes, codes[released], own, TRUST) >= claims.weight[released] - 1e-8
     hits = np.where(right, 1 / np.maximum(1, claims.rows[released]), 0.0)
     success = wilson(float(hits.mean()), len(hits))

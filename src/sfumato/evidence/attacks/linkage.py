@@ -24,10 +24,11 @@ from sfumato.contracts import Comparison
 from sfumato.core.disclosure import round_count
 from sfumato.core.keyed import derive
 from sfumato.core.values import Finding
-from sfumato.evidence.attacks.matching import TRUST, Claims, Classes, claim_best, claim_exact, own_weights
+from sfumato.evidence.attacks.matching import TRUST, Classes, claim_best, claim_exact, own_weights
+from sfumato.evidence.attacks.outcomes import LEAST_CLAIMS, Outcome, hits, shared, strangers_found
 from sfumato.evidence.attacks.registers import sample_rows, with_flaws
 from sfumato.evidence.columns import attack_columns, factual_columns
-from sfumato.evidence.intervals import newcombe, wilson
+from sfumato.evidence.intervals import wilson
 from sfumato.evidence.report import Figure, Metric, Report, design_note
 
 REPORT = Report(
@@ -58,8 +59,8 @@ NO_CONTROL = "nobody was held out to compare with"
 #: Comparisons of one cell with one class that an attack with flaws may cost; a register is cut to fit.
 CELLS = 1_000_000_000
 LEAST_REGISTER = 200
-SUREST = 0.1
-LEAST_CLAIMS = 20
+#: Classes up to which the flawed register is tried on the original too.
+MOST_CLASSES = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -68,23 +69,7 @@ class _Table:
 
     classes: Classes
     describe: Callable[[pl.DataFrame], pl.DataFrame]
-    own: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """What one attack on one table found."""
-
-    success: Figure
-    control: Figure | None
-    precision: Figure | None
-    members: int
-    controls: int
-    claims: int
-
-    @property
-    def excess(self) -> Figure | None:
-        return None if self.control is None else newcombe(self.success, self.control)
+    own: pl.DataFrame
 
 
 class Linkage:
@@ -121,16 +106,17 @@ class Linkage:
         controls = _sampled(np.arange(comparison.control.height), params, comparison, "controls")
         columns = attack_columns(comparison)
         release, original = _tables(comparison, columns, members)
-        outcomes = {
-            EXACT: (
-                _exact(release, comparison, members, controls),
-                _exact(original, comparison, members, controls),
-            ),
-            FLAWED: (
-                _flawed(release, comparison, columns, members, controls, params),
-                _flawed(original, comparison, columns, members, controls, params),
-            ),
-        }
+        exact = (
+            _exact(release, comparison, members, controls),
+            _exact(original, comparison, members, controls),
+        )
+        flawed = (
+            _flawed(release, comparison, columns, members, controls, params),
+            _flawed(original, comparison, columns, members, controls, params)
+            if len(original.classes.sizes) <= MOST_CLASSES
+            else None,
+        )
+        outcomes = {EXACT: exact, FLAWED: flawed}
         return [
             *_findings(comparison, columns, outcomes, release.classes.rows),
             _classes_over_rows(release, original),
@@ -152,8 +138,8 @@ def _tables(
     released = Classes.of(comparison.count(counted), columns)
     original = Classes.of(comparison.count_original(counted), columns)
     return (
-        _Table(released, comparison.describe, released.locate(comparison.released[members])),
-        _Table(original, lambda rows: rows, original.locate(comparison.original[members])),
+        _Table(released, comparison.describe, comparison.released[members]),
+        _Table(original, lambda rows: rows, comparison.original[members]),
     )
 
 
@@ -162,14 +148,16 @@ def _exact(
     comparison: Comparison,
     members: NDArray[np.int64],
     controls: NDArray[np.int64],
-) -> _Outcome:
+) -> Outcome:
     people = table.describe(comparison.original[members])
-    claims = claim_exact(table.classes, people)
-    hits = _hits(claims, own_weights(table.classes, table.classes.encode(people), table.own, TRUST))
+    claims = claim_exact(table.classes, people, insist=True)
+    codes = table.classes.encode(people)
+    found = hits(claims, own_weights(table.classes, codes, table.classes.encode(table.own), TRUST))
     if not len(controls):
-        return _outcome(hits, claims, None, None)
-    strangers = claim_exact(table.classes, table.describe(comparison.control[controls]))
-    return _outcome(hits, claims, _apparent(hits, claims, claims.full, strangers, strangers.full), strangers)
+        return Outcome.of(found, claims, None, None)
+    strangers = claim_exact(table.classes, table.describe(comparison.control[controls]), insist=False)
+    apparent = strangers_found(found, claims, claims.full, strangers, strangers.full)
+    return Outcome.of(found, claims, apparent, strangers)
 
 
 def _flawed(
@@ -179,10 +167,10 @@ def _flawed(
     members: NDArray[np.int64],
     controls: NDArray[np.int64],
     params: Linkage.Params,
-) -> _Outcome:
+) -> Outcome:
     cells = max(1, len(table.classes.sizes) * len(columns))
     most = max(LEAST_REGISTER, CELLS // cells)
-    members, controls, own = members[:most], controls[:most], table.own[:most]
+    members, controls = members[:most], controls[:most]
 
     def held(people: pl.DataFrame, who: str) -> NDArray[np.int32]:
         key = derive(comparison.key, "linkage", "flaws", who)
@@ -193,95 +181,28 @@ def _flawed(
 
     codes = held(comparison.original[members], "members")
     claims = claim_best(table.classes, codes, params.errors)
-    weights = own_weights(table.classes, codes, own, params.errors)
-    hits = _hits(claims, weights)
+    weights = own_weights(table.classes, codes, table.classes.encode(table.own[:most]), params.errors)
+    found = hits(claims, weights)
     if not len(controls):
-        return _outcome(hits, claims, None, None)
+        return Outcome.of(found, claims, None, None)
     strangers = claim_best(table.classes, held(comparison.control[controls], "controls"), params.errors)
     least = float(np.quantile(weights, 0.05, method="lower"))
-    accepted, taken_in = claims.weight >= least, strangers.weight >= least
-    return _outcome(hits, claims, _apparent(hits, claims, accepted, strangers, taken_in), strangers)
-
-
-def _apparent(
-    hits: NDArray[np.float64],
-    claims: Claims,
-    accepted: NDArray[np.bool_],
-    strangers: Claims,
-    taken_in: NDArray[np.bool_],
-) -> NDArray[np.float64]:
-    """How far each stranger counts as found.
-
-    Of the claims on members that the attacker accepts some are wrong; of the claims on strangers no
-    larger part is held for a find.
-    """
-    claimed = float(_shared(accepted, claims.rows).sum())
-    right = float(hits[accepted].sum()) / claimed if claimed else 0.0
-    return right * _shared(taken_in, strangers.rows)
-
-
-def _hits(claims: Claims, own: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The chance that each member's claim is right: 1 / rows where the own class is among the best."""
-    return _shared(own >= claims.weight - 1e-8, claims.rows)
-
-
-def _shared(found: NDArray[np.bool_], rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    return np.where(found, 1 / np.maximum(1, rows), 0.0)
-
-
-def _outcome(
-    hits: NDArray[np.float64],
-    claims: Claims,
-    apparent: NDArray[np.float64] | None,
-    strangers: Claims | None,
-) -> _Outcome:
-    success = wilson(float(hits.mean()), len(hits))
-    if apparent is None or strangers is None:
-        return _Outcome(success, None, None, len(hits), 0, 0)
-    right = np.concatenate([hits, np.zeros(len(apparent))])
-    surest = min(len(right), max(LEAST_CLAIMS, round(SUREST * len(right))))
-    share = surest_right(np.concatenate([claims.confidence, strangers.confidence]), right, surest)
-    return _Outcome(
-        success,
-        wilson(float(apparent.mean()), len(apparent)),
-        wilson(share, surest) if surest >= LEAST_CLAIMS else None,
-        len(hits),
-        len(apparent),
-        surest,
-    )
-
-
-def surest_right(confidence: NDArray[np.float64], right: NDArray[np.float64], surest: int) -> float:
-    """The mean of ``right`` over the ``surest`` claims of greatest confidence.
-
-    Claims that tie at the edge count as far as there is room for them, so that no order of the
-    register makes a difference.
-
-    >>> surest_right(np.array([0.9, 0.5, 0.5]), np.array([1.0, 1.0, 0.0]), 2)
-    0.75
-    """
-    edge = np.sort(confidence)[len(confidence) - surest]
-    above, at = confidence > edge, confidence == edge
-    room = surest - int(above.sum())
-    return float((right[above].sum() + room * right[at].mean()) / surest)
+    apparent = strangers_found(found, claims, claims.weight >= least, strangers, strangers.weight >= least)
+    return Outcome.of(found, claims, apparent, strangers)
 
 
 def _findings(
     comparison: Comparison,
     columns: Sequence[str],
-    outcomes: dict[str, tuple[_Outcome, _Outcome]],
+    outcomes: dict[str, tuple[Outcome, Outcome | None]],
     rows: int,
 ) -> list[Finding]:
     """Each figure for each register, first the worse of the two under the name of the release."""
     found: list[Finding] = []
-    for metric, figures in (
-        ("linkage.success", {name: (a.success, b.success) for name, (a, b) in outcomes.items()}),
-        ("linkage.excess", {name: (a.excess, b.excess) for name, (a, b) in outcomes.items()}),
-        ("linkage.precision", {name: (a.precision, b.precision) for name, (a, b) in outcomes.items()}),
-    ):
+    for metric in ("linkage.success", "linkage.excess", "linkage.precision"):
         each = {
-            name: _finding(comparison, columns, metric, name, figures[name], outcomes[name][0], rows)
-            for name in outcomes
+            name: _finding(comparison, columns, metric, name, after, before, rows)
+            for name, (after, before) in outcomes.items()
         }
         worse = max(each, key=lambda name: _badness(each[name]))
         note = f"{worse}, the worse of {len(each)}; {each[worse].note}"
@@ -299,15 +220,13 @@ def _finding(
     columns: Sequence[str],
     metric: str,
     register: str,
-    figures: tuple[Figure | None, Figure | None],
-    outcome: _Outcome,
+    outcome: Outcome,
+    original: Outcome | None,
     rows: int,
 ) -> Finding:
-    figure, before = figures
+    figure, before = outcome.figures[metric], original.figures[metric] if original else None
     known = ", ".join(columns) if columns else "no column"
-    assumes = f"an attacker who knows the method and holds an {register} of {known}".replace(
-        "an reg", "a reg"
-    )
+    assumes = f"{register} of {known}, held by an attacker who knows the method"
     if figure is None:
         few = metric == "linkage.precision" and outcome.controls
         return REPORT.silent(
@@ -320,7 +239,6 @@ def _finding(
         )
     least = min(outcome.members, outcome.controls)
     n = {"linkage.excess": least, "linkage.precision": outcome.claims}.get(metric, outcome.members)
-    success = metric == "linkage.success"
     return REPORT.measured(
         metric,
         figure,
@@ -328,13 +246,13 @@ def _finding(
         target=register,
         before=before.value if before else None,
         baseline=1 / rows if metric != "linkage.excess" else None,
-        control=outcome.control.value if success and outcome.control else None,
+        control=outcome.control if metric == "linkage.success" else None,
         assumes=assumes,
         note=_people(outcome) + design_note(comparison),
     )
 
 
-def _people(outcome: _Outcome) -> str:
+def _people(outcome: Outcome) -> str:
     """How many were looked for, rounded as every published count is."""
     members, controls = round_count(outcome.members), round_count(outcome.controls)
     return f"about {members} members and {controls} strangers; "
@@ -352,15 +270,14 @@ def _classes_over_rows(release: _Table, original: _Table) -> Finding:
 def _all_columns(comparison: Comparison, members: NDArray[np.int64], controls: NDArray[np.int64]) -> Finding:
     columns = factual_columns(comparison)
     release, original = _tables(comparison, columns, members)
-    people = comparison.original[members]
-    hits = _exact_hits(release, people)
+    found, before = (_found_exactly(table, comparison.original[members]) for table in (release, original))
     strangers = release.classes.locate(release.describe(comparison.control[controls]))
-    apparent = _shared(strangers >= 0, release.classes.sizes[strangers])
+    apparent = shared(strangers >= 0, release.classes.sizes[strangers])
     return REPORT.measured(
         "linkage.success_all_columns",
-        wilson(float(hits.mean()), len(hits)),
-        len(hits),
-        before=float(_exact_hits(original, people).mean()),
+        wilson(float(found.mean()), len(found)),
+        len(found),
+        before=float(before.mean()),
         baseline=1 / release.classes.rows,
         control=float(apparent.mean()) if len(apparent) else None,
         assumes=f"an attacker who knows all {len(columns)} released columns but pseudonyms, exactly",
@@ -368,11 +285,12 @@ def _all_columns(comparison: Comparison, members: NDArray[np.int64], controls: N
     )
 
 
-def _exact_hits(table: _Table, people: pl.DataFrame) -> NDArray[np.float64]:
+def _found_exactly(table: _Table, people: pl.DataFrame) -> NDArray[np.float64]:
     """The hits of an exact register; where everybody agrees fully with a class, no comparison is needed."""
     described = table.describe(people)
     found = table.classes.locate(described)
     if (found >= 0).all():
-        return _shared(found == table.own, table.classes.sizes[found])
-    claims = claim_exact(table.classes, described)
-    return _hits(claims, own_weights(table.classes, table.classes.encode(described), table.own, TRUST))
+        return shared(found == table.classes.locate(table.own), table.classes.sizes[found])
+    claims = claim_exact(table.classes, described, insist=True)
+    codes, own = table.classes.encode(described), table.classes.encode(table.own)
+    return hits(claims, own_weights(table.classes, codes, own, TRUST))

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from sfumato.evidence.features import labels
+from sfumato.evidence.features import as_type
 
 UNKNOWN = -1
 GAP = -2
@@ -97,8 +97,7 @@ class Classes:
     def encode(self, described: pl.DataFrame, gaps: NDArray[np.bool_] | None = None) -> NDArray[np.int32]:
         """Label codes of people, shape (people, columns): unknown labels and gaps are negative."""
         found = [
-            _encode(described[column], level)
-            for column, level in zip(self.columns, self.levels, strict=True)
+            _encode(described[column], level) for column, level in zip(self.columns, self.levels, strict=True)
         ]
         codes = np.stack(found, axis=1) if found else np.empty((described.height, 0), dtype=np.int32)
         if gaps is not None:
@@ -109,18 +108,16 @@ class Classes:
         """The class with exactly the labels of each person, -1 if there is none."""
         if not self.columns:
             return np.zeros(described.height, dtype=np.int64)
-        typed = described.select(
-            described[column].cast(dtype, strict=False) for column, dtype in self.tuples.schema.items()
+        held, lost = zip(
+            *(as_type(described[column], dtype) for column, dtype in self.tuples.schema.items()), strict=True
         )
-        # A label that its column's type cannot hold is no missing value and agrees with nothing.
-        lost = (typed.null_count() != described.select(self.columns).null_count()).transpose().to_series()
         numbered = self.tuples.with_row_index("__sfumato_class__")
-        found = typed.join(
+        found = pl.DataFrame(held).join(
             numbered, on=list(self.columns), how="left", nulls_equal=True, maintain_order="left"
-        )
-        classes = found["__sfumato_class__"].cast(pl.Int64).fill_null(-1).to_numpy().copy()
-        if lost.any():
-            classes[_lost(described, typed)] = -1
+        )["__sfumato_class__"]
+        classes = found.cast(pl.Int64).fill_null(-1).to_numpy().copy()
+        # What the column's type cannot hold is no missing value, and agrees with nothing.
+        classes[np.any([part.to_numpy() for part in lost], axis=0)] = -1
         return classes
 
     def gains(self, codes: NDArray[np.int32], error: float) -> NDArray[np.float64]:
@@ -142,21 +139,23 @@ class Classes:
         return share
 
 
-def claim_exact(classes: Classes, described: pl.DataFrame) -> Claims:
+def claim_exact(classes: Classes, described: pl.DataFrame, *, insist: bool) -> Claims:
     """The claims of an attacker whose register is exact.
 
-    Whoever agrees with a class in every column belongs to it. The others (the release says something
-    else of them, or they are not in it) are linked to what agrees best.
+    Whoever agrees with a class in every column belongs to it. With ``insist`` the others (the release
+    says something else of them) are linked to what agrees best; without, no claim is made on them.
     """
     codes = classes.encode(described)
-    own = classes.locate(described)
-    full = own >= 0
-    claims = claim_best(classes, codes[~full], TRUST)
-    weight = (classes.gains(codes, TRUST).sum(axis=1)) + classes.floor(codes, TRUST)
-    rows = np.zeros(len(own), dtype=np.int64)
-    rows[full] = classes.sizes[own[full]]
+    found = classes.locate(described)
+    full = found >= 0
+    weight = classes.gains(codes, TRUST).sum(axis=1) + classes.floor(codes, TRUST)
+    rows = np.zeros(len(found), dtype=np.int64)
+    rows[full] = classes.sizes[found[full]]
     confidence = _confidence(weight, rows.astype(np.float64), classes.rows)
-    weight[~full], rows[~full], confidence[~full] = claims.weight, claims.rows, claims.confidence
+    weight[~full], confidence[~full] = -np.inf, 0.0
+    if insist and not full.all():
+        claims = claim_best(classes, codes[~full], TRUST)
+        weight[~full], rows[~full], confidence[~full] = claims.weight, claims.rows, claims.confidence
     return Claims(weight, rows, confidence, full)
 
 
@@ -177,15 +176,12 @@ def claim_best(classes: Classes, codes: NDArray[np.int32], error: float) -> Clai
 
 
 def own_weights(
-    classes: Classes, codes: NDArray[np.int32], own: NDArray[np.int64], error: float
+    classes: Classes, codes: NDArray[np.int32], own: NDArray[np.int32], error: float
 ) -> NDArray[np.float64]:
-    """The weight of each person with their own class, minus infinity where they have none."""
-    agree = np.zeros(codes.shape, dtype=bool)
-    found = own >= 0
-    agree[found] = codes[found] == classes.codes[:, own[found]].T
-    agree &= codes >= 0
-    weight = (classes.gains(codes, error) * agree).sum(axis=1) + classes.floor(codes, error)
-    return np.where(found, weight, -np.inf)
+    """The weight of each person with their own row, whose codes are ``own``, shape of ``codes``."""
+    agree = (codes == own) & (codes >= 0)
+    weight: NDArray[np.float64] = (classes.gains(codes, error) * agree).sum(axis=1)
+    return weight + classes.floor(codes, error)
 
 
 def _confidence(weight: NDArray[np.float64], mass: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
@@ -201,5 +197,8 @@ def _confidence(weight: NDArray[np.float64], mass: NDArray[np.float64], rows: in
 
 def _encode(series: pl.Series, level: pl.DataFrame) -> NDArray[np.int32]:
     """The code of each label of a column, :data:`UNKNOWN` where the level table has none."""
-    found = series.to_frame().join(level, on=series.name, how="left", nulls_equal=True, maintain_order="left")
-    return found["code"].cast(pl.Int32).fill_null(UNKNOWN).to_numpy().copy()
+    held, lost = as_type(series, level[series.name].dtype)
+    found = held.to_frame().join(level, on=series.name, how="left", nulls_equal=True, maintain_order="left")
+    codes = found["code"].cast(pl.Int32).fill_null(UNKNOWN).to_numpy().copy()
+    codes[lost.to_numpy()] = UNKNOWN
+    return codes

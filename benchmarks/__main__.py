@@ -1,0 +1,22 @@
+"""Run the benchmarks: ``python -m benchmarks [anchors] [scale]``; all of them without a name."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import anchors, scale
+
+ALL = {"anchors": anchors.main, "scale": scale.main}
+
+
+def main(names: list[str]) -> int:
+    """Run the named benchmarks in turn; 1 if any of them found a wrong figure."""
+    unknown = [name for name in names if name not in ALL]
+    if unknown:
+        print(f"no benchmark {unknown[0]!r}; there are {', '.join(ALL)}", file=sys.stderr)
+        return 2
+    return max(ALL[name]() for name in names or ALL)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
