@@ -231,7 +231,10 @@ def _show_findings(findings: Any, title: str, as_json: bool) -> None:
 
 
 def _print_json(document: Any) -> None:
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    from sfumato.core.printable import json_printable
+
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write(json_printable(text) + "\n")
 
 
 ALL: tuple[Callable[..., None], ...] = (demo, inspect, check, plan, run, attack, evaluate, verify)

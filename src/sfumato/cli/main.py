@@ -5,9 +5,14 @@ Only typer and rich are imported at the top, so that ``sfumato --help`` answers 
 
 from __future__ import annotations
 
+import io
 import os
+import signal
 import sys
-from typing import Annotated
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,6 +20,9 @@ from rich.text import Text
 
 from sfumato import __version__
 from sfumato.cli import commands
+
+#: 128 and the number of SIGINT, as shells say it.
+EXIT_STOPPED = 130
 
 app = typer.Typer(
     name="sfumato",
@@ -41,33 +49,67 @@ def _options(
     del version
 
 
-for command in commands.ALL:
-    app.command()(command)
+def _answering(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with its errors as exit codes, before typer makes other ones of them."""
+
+    @wraps(command)
+    def answering(*arguments: Any, **options: Any) -> None:
+        with _exit_codes():
+            command(*arguments, **options)
+            sys.stdout.flush()
+
+    return answering
 
 
-def main() -> None:
-    """Run the command line; the exit codes are those of :mod:`sfumato.core.errors`."""
+@contextmanager
+def _exit_codes() -> Iterator[None]:
+    """Errors in words on stderr, and the exit codes of :mod:`sfumato.core.errors`."""
     from sfumato.core.errors import EXIT_BUG, EXIT_WRONG_INPUT, SfumatoError
 
     errors = Console(stderr=True, highlight=False)
     try:
-        app()
+        yield
+    except (typer.Exit, SystemExit):
+        raise
     except SfumatoError as error:
         errors.print(Text(str(error)), style="red" if errors.is_terminal else None, soft_wrap=True)
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
-        errors.print("stopped; nothing was released")
-        raise SystemExit(130) from None
+        errors.print("stopped")
+        raise SystemExit(EXIT_STOPPED) from None
     except BrokenPipeError:
         # The reader went away: nothing more to tell anybody.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(EXIT_WRONG_INPUT) from None
-    except Exception as error:
+    except BaseException as error:
         if os.environ.get("SFUMATO_DEBUG"):
             raise
-        # The class only: the message of a foreign error may quote a person's value.
+        # The class only: the message of a foreign error may quote a person's value. A panic of a
+        # foreign library is no Exception, and just as much a bug.
         errors.print(
-            f"a bug of sfumato: {type(error).__name__}; nothing was released\n"
-            "  to do: run again with SFUMATO_DEBUG=1 where nobody else reads the output, and report the trace"
+            f"a bug of sfumato: {type(error).__name__}\n"
+            "  to do: run again with SFUMATO_DEBUG=1 where nobody else sees the output, and report the trace",
+            markup=False,
+            soft_wrap=True,
         )
         raise SystemExit(EXIT_BUG) from None
+
+
+def _terminated(number: int, frame: object) -> None:
+    """A polite end leaves nothing behind, as Ctrl-C does."""
+    del frame
+    raise SystemExit(128 + number)
+
+
+for command in commands.ALL:
+    app.command()(_answering(command))
+
+
+def main() -> None:
+    """Run the command line."""
+    signal.signal(signal.SIGTERM, _terminated)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name that the terminal cannot show is no reason to fail.
+            stream.reconfigure(errors="backslashreplace")
+    app()

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sfumato.core.errors import Problem
+from sfumato.core.printable import printable
 from sfumato.core.values import AnonymityPlan, ColumnProfile, Finding, Inventory, Role
 from sfumato.pipeline.verbs import Outcome, Watch
 from sfumato.release.verify import Verification
@@ -28,6 +29,9 @@ _ROLE_NAMES = {
     Role.QUASI_IDENTIFIER: "quasi",
     Role.INSENSITIVE: "insensitive",
 }
+
+#: Room for the longest name of a figure; the words above it wrap.
+_FIGURE_WIDTH = 28
 
 #: What the summary of a run shows, in its order; everything else is in the dossier.
 _RISKS = (
@@ -76,9 +80,20 @@ def _console() -> Console:
     return Console(highlight=False)
 
 
+def _text(content: str, style: str = "") -> Text:
+    """Words with names in them: no markup, and nothing that a terminal obeys."""
+    return Text(printable(content), style=style)
+
+
 def _table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
     table = Table(
-        title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=None,
+        pad_edge=False,
+        collapse_padding=True,
     )
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
@@ -90,12 +105,14 @@ def inventory(found: Inventory, draft: Path | None) -> None:
     console = _console()
     sampled = "" if found.examined == found.rows else f" (figures from {found.examined:,} of them)"
     console.print(f"[bold]{found.rows:,}[/] rows, [bold]{len(found.columns)}[/] columns{sampled}\n")
-    figures = ("missing", "values", "distinction", "separation", "unique", "target")
+    figures = ("missing", "values", "distinct", "separates", "unique", "target")
     table = _table("Columns (* sensitive)", "column", "role", "type", *figures, right=figures)
+    for heading in table.columns[1:]:
+        heading.no_wrap = True
     for column in found.columns:
         table.add_row(
-            Text(column.name),
-            Text(
+            _text(column.name),
+            _text(
                 _ROLE_NAMES[column.role] + (" *" if column.sensitive else ""), style=_ROLE_STYLES[column.role]
             ),
             column.dtype,
@@ -111,21 +128,23 @@ def inventory(found: Inventory, draft: Path | None) -> None:
     reasons = _table("What was found", "column", "evidence")
     for column in found.columns:
         if evidence := _evidence(column):
-            reasons.add_row(Text(column.name), Text("; ".join(evidence)))
+            reasons.add_row(_text(column.name), _text("; ".join(evidence)))
     console.print(reasons)
     if found.quasi_sets:
         console.print()
         both = ("unique rows", "separation")
         sets = _table("Sets of columns that single people out", "columns", *both, right=both)
         for quasi in found.quasi_sets:
-            sets.add_row(Text(", ".join(quasi.columns)), _share(quasi.unique_share), _share(quasi.separation))
+            sets.add_row(
+                _text(", ".join(quasi.columns)), _share(quasi.unique_share), _share(quasi.separation)
+            )
         console.print(sets)
     console.print()
     if draft is None:
         console.print("To get a complete draft policy: add [bold]-o policy.yaml[/]")
     else:
         console.print(
-            Text(f"A complete draft policy is in {draft}. Read every why, then: sfumato check {draft}")
+            _text(f"A complete draft policy is in {draft}. Read every why, then: sfumato check {draft}")
         )
 
 
@@ -144,9 +163,9 @@ def problems(found: Sequence[Problem], dropped: Sequence[str], policy: Path) -> 
     for problem in found:
         console.print(Text(str(problem)), soft_wrap=True)
     if dropped:
-        console.print(Text(f"nobody decided about {', '.join(dropped)}: dropped"), soft_wrap=True)
+        console.print(_text(f"nobody decided about {', '.join(dropped)}: dropped"), soft_wrap=True)
     if not found:
-        console.print(Text(f"{policy}: no problems found"), style="green")
+        console.print(_text(f"{policy}: no problems found"), style="green")
 
 
 def plan(outcome: Outcome) -> None:
@@ -171,11 +190,11 @@ def outcome(found: Outcome) -> None:
         ("quasi-identifiers", quasi),
         ("sensitive", sensitive),
     ):
-        console.print(Text(f"{len(names)} {what}: {', '.join(names) or 'none'}"), soft_wrap=True)
+        console.print(_text(f"{len(names)} {what}: {', '.join(names) or 'none'}"), soft_wrap=True)
     telling = max(inventory.quasi_sets, key=lambda quasi: quasi.unique_share, default=None)
     if telling is not None:
         unique = f"{_share(telling.unique_share)} of rows are unique on {', '.join(telling.columns)}"
-        console.print(Text(unique), soft_wrap=True)
+        console.print(_text(unique), soft_wrap=True)
     console.print()
     console.rule("Done", align="left")
     plan(found)
@@ -201,9 +220,9 @@ def findings(found: Sequence[Finding], heading: str) -> None:
 def verification(found: Verification) -> None:
     """Whether a release is what was signed."""
     console = _console()
-    console.print(Text(found.words), style="green" if found.intact else "bold red", soft_wrap=True)
+    console.print(_text(found.words), style="green" if found.intact else "bold red", soft_wrap=True)
     for problem in found.problems[1:]:
-        console.print(Text(f"  {problem}"), soft_wrap=True)
+        console.print(_text(f"  {problem}"), soft_wrap=True)
 
 
 def _steps(console: Console, outcome: Outcome) -> None:
@@ -215,12 +234,12 @@ def _steps(console: Console, outcome: Outcome) -> None:
         level = ""
         if anonymity is not None and step.column in anonymity.levels:
             level = f"{anonymity.levels[step.column]} of {anonymity.heights[step.column] - 1}"
-        role = Text(_ROLE_NAMES[step.role], style=_ROLE_STYLES[step.role])
-        table.add_row(Text(step.column), role, step.action, level, Text(step.why))
+        role = _text(_ROLE_NAMES[step.role], style=_ROLE_STYLES[step.role])
+        table.add_row(_text(step.column), role, step.action, level, _text(step.why))
     console.print(table)
     dropped = [step.column for step in outcome.plan.steps if step.action == "drop"]
     if dropped:
-        console.print(Text(f"dropped: {', '.join(dropped)}"), soft_wrap=True)
+        console.print(_text(f"dropped: {', '.join(dropped)}"), soft_wrap=True)
 
 
 def _anonymity(console: Console, found: AnonymityPlan) -> None:
@@ -240,37 +259,53 @@ def _summary(console: Console, heading: str, found: Sequence[Finding], metrics: 
 
 
 def _findings(console: Console, heading: str, found: Sequence[Finding]) -> None:
-    """Findings as a table: what a figure is in words, and under it the name that a gate knows it by."""
-    several = any(finding.target != "release" for finding in found)
-    figures = ("original", "release", "guessing", "not there", "people")
-    table = _table(heading, "figure", *(["on"] if several else []), *figures, right=figures)
+    """Findings as a table: what a figure is in words, and under it the name that a gate knows it by.
+
+    Columns that no finding has anything for are left out, for terminals are narrow.
+    """
+    columns: dict[str, list[str] | list[Text]] = {
+        "original": [_words(finding, finding.before) for finding in found],
+        "release": [_measured(finding) for finding in found],
+        "guessing": [_words(finding, finding.baseline) for finding in found],
+        "not there": [_words(finding, finding.control) for finding in found],
+        "people": [f"{finding.n:,}" for finding in found],
+    }
+    shown = {name: cells for name, cells in columns.items() if any(str(cell) for cell in cells)}
+    table = _table(heading, "figure", *shown, right=tuple(shown))
+    table.columns[0].min_width = table.columns[0].max_width = _FIGURE_WIDTH
+    for column in table.columns[1:]:
+        column.no_wrap = column.header != "release"
     previous = ""
-    for finding in found:
+    for i, finding in enumerate(found):
         name = Text()
         if finding.metric != previous:
             name = Text(title(finding.metric)) + Text(f"\n{finding.metric}", style="dim")
+        if finding.target != "release":
+            name += Text(f"\n  {finding.target}" if name else f"  {finding.target}")
         previous = finding.metric
-        table.add_row(name, *([Text(finding.target)] if several else []), *_figures(finding))
+        cells = [shown_cells[i] for shown_cells in shown.values()]
+        table.add_row(name, *(Text(cell) if isinstance(cell, str) else cell for cell in cells))
     console.print(table)
-    console.print("[dim]guessing: by chance alone; not there: the same attack on people who were left out[/]")
+    legend = {"guessing": "by chance alone", "not there": "the same attack on people who were left out"}
+    words = [f"{name}: {meaning}" for name, meaning in legend.items() if name in shown]
+    if words:
+        console.print(_text("; ".join(words), style="dim"))
 
 
-def _figures(finding: Finding) -> tuple[str | Text, ...]:
+def _words(finding: Finding, figure: float | None) -> str:
+    if figure is None or finding.status != "measured":
+        return ""
+    return value_words(figure, finding.unit).replace("points", "pts")
+
+
+def _measured(finding: Finding) -> Text:
     if finding.status != "measured":
-        return (
-            "",
-            Text(f"{STATUSES[finding.status]}: {finding.note}", style="yellow"),
-            "",
-            "",
-            f"{finding.n:,}",
-        )
-    value = Text(value_words(finding.value, finding.unit), style="bold")
-    if between := interval(finding):
-        value += Text(f"\n{between}", style="dim")
-    original, guessing, control = (
-        value_words(figure, finding.unit) for figure in (finding.before, finding.baseline, finding.control)
-    )
-    return original, value, guessing, control, f"{finding.n:,}"
+        return _text(f"{STATUSES[finding.status]}: {finding.note}", style="yellow")
+    value = _text(value_words(finding.value, finding.unit), style="bold")
+    if interval(finding):
+        low, high = (value_words(end, finding.unit).split()[0] for end in (finding.low, finding.high))
+        value += Text(f"\n{low} to {high}", style="dim")
+    return value
 
 
 def _decision(console: Console, found: Outcome) -> None:
@@ -279,8 +314,8 @@ def _decision(console: Console, found: Outcome) -> None:
     passed = found.decision.passed
     console.rule("Gate", align="left")
     for reason in found.decision.reasons:
-        mark = Text("passed  ", style="green") if reason.passed else Text("refused ", style="bold red")
-        console.print(mark + Text(f"{reason.threshold}: {reason.words}"), soft_wrap=True)
+        mark = _text("passed  ", style="green") if reason.passed else _text("refused ", style="bold red")
+        console.print(mark + _text(f"{reason.threshold}: {reason.words}"), soft_wrap=True)
     console.print()
     word = (
         "[bold green]The gate passed the release.[/]"
@@ -290,9 +325,9 @@ def _decision(console: Console, found: Outcome) -> None:
     console.print(word)
     if not passed:
         console.print("The folder has the evidence and a signed refusal, and no data.")
-    console.print(Text(f"release: {found.release.folder}"), soft_wrap=True)
-    console.print(Text(f"dossier: {found.release.dossier}"), soft_wrap=True)
-    console.print(Text(f"custody: {found.release.custody} (stays in the house)"), soft_wrap=True)
+    console.print(_text(f"release: {found.release.folder}"), soft_wrap=True)
+    console.print(_text(f"dossier: {found.release.dossier}"), soft_wrap=True)
+    console.print(_text(f"custody: {found.release.custody} (stays in the house)"), soft_wrap=True)
 
 
 def _share(value: float) -> str:
