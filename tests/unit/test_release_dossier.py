@@ -10,8 +10,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-import release_example as example
 
+import release_example as example
 from sfumato.core.values import Finding
 from sfumato.project import Project
 from sfumato.release.assemble import Release

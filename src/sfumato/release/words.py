@@ -95,12 +95,17 @@ def value_words(value: float | None, unit: str) -> str:
     if value is None:
         return NOTHING
     if unit in _PERCENT:
-        words = f"{100 * value:.1f}\N{NO-BREAK SPACE}%"
+        words = f"{_tenths(value):.1f}\N{NO-BREAK SPACE}%"
     elif unit == "difference":
-        words = f"{100 * value:.1f}\N{NO-BREAK SPACE}points"
+        words = f"{_tenths(value):.1f}\N{NO-BREAK SPACE}points"
     else:
         words = f"{value:,.0f}" if unit in _COUNTS else f"{value:.3f}"
     return words.replace("-", "−")
+
+
+def _tenths(share: float) -> float:
+    """A share in per cent to one decimal, without the sign of a rounded-off nothing."""
+    return round(100 * share, 1) + 0.0
 
 
 def interval(finding: Finding) -> str:
