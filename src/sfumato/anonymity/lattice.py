@@ -4,7 +4,9 @@ The search is best-first on a lower bound. Without suppression a node's score fo
 alone (no grouping needed), and suppression can only add to it; so nodes are checked in the order of
 that bound, and the first bound that reaches the best score found proves it optimal. Since merging
 classes never makes a class smaller, a node that must suppress too many rows rules out every node
-below it (Samarati 2001; El Emam et al. 2009 for the use of both ends).
+below it (Samarati 2001). To rule out much at once, the search climbs from such a node towards the
+top by bisection and takes the highest node of that path that still fails (after Flash, Kohlmayer et
+al. 2012).
 """
 
 from __future__ import annotations
@@ -100,10 +102,11 @@ def search(problem: Problem, progress: Progress | None = None) -> Solution:
             continue
         checked += 1
         kept = grid.kept(node)
-        suppressed = int(problem.counts[~kept].sum())
-        if suppressed > problem.limit:
+        if grid.suppressed(kept) > problem.limit:
             if monotone:
-                impossible[tuple(slice(0, level + 1) for level in node)] = True
+                highest, climbed = _highest_impossible(grid, node)
+                impossible[tuple(slice(0, level + 1) for level in highest)] = True
+                checked += climbed
             continue
         score = float(measure.score(grid.shares(node, kept)))
         if best is None or score < best[0]:
@@ -118,6 +121,20 @@ def search(problem: Problem, progress: Progress | None = None) -> Solution:
             remedy="allow more suppression, lower k, or give every hierarchy a top level that covers all",
         )
     return grid.solution(grid.node(best[1]), sizes, measure, checked)
+
+
+def _highest_impossible(grid: _Grid, node: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
+    """The last node on a path from an impossible one to the top that is still so, and the checks it took."""
+    path = grid.path_up(node)
+    low, high, checks = 0, len(path) - 1, 0
+    while low < high:
+        middle = (low + high + 1) // 2
+        checks += 1
+        if grid.suppressed(grid.kept(path[middle])) > grid.problem.limit:
+            low = middle
+        else:
+            high = middle - 1
+    return path[low], checks
 
 
 @dataclass(frozen=True)
@@ -167,6 +184,22 @@ class _Grid:
             holds &= model.holds(table)
         return holds[number]
 
+    def suppressed(self, kept: NDArray[np.bool_]) -> int:
+        """The rows of the tuples that go."""
+        return int(self.problem.counts[~kept].sum())
+
+    def path_up(self, node: tuple[int, ...]) -> list[tuple[int, ...]]:
+        """Nodes from this one to the top, each one level above the last, evenly over the columns."""
+        path, current = [node], list(node)
+        while True:
+            left = [
+                (height - 1 - level) / height for height, level in zip(self.heights, current, strict=True)
+            ]
+            if max(left) == 0:
+                return path
+            current[left.index(max(left))] += 1
+            path.append(tuple(current))
+
     def shares(self, node: tuple[int, ...], kept: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Mean shares of a node, suppressed cells counted as 1, shape (columns,)."""
         rows = max(1, int(self.problem.counts.sum()))
@@ -191,7 +224,7 @@ class _Grid:
             kept=kept,
             classes=len(staying),
             smallest_class=int(staying.min()) if len(staying) else 0,
-            suppressed=int(self.problem.counts[~kept].sum()),
+            suppressed=self.suppressed(kept),
             score=float(measure.score(shares)),
             raw_loss=raw_loss(shares),
             granularity=granularity(shares, sizes),
