@@ -38,18 +38,19 @@ PAGES = {
 }
 
 
-def stale(folder: Path = REFERENCE) -> list[str]:
-    """The names of the generated pages that are not what the code says."""
-    return [name for name, page in PAGES.items() if _read(folder / name) != page()]
+def stale(folder: Path = REFERENCE) -> dict[str, str]:
+    """The generated pages that are not what the code says: their names and what they should be."""
+    made = {name: page() for name, page in PAGES.items()}
+    return {name: text for name, text in made.items() if _read(folder / name) != text}
 
 
 def write(folder: Path = REFERENCE) -> list[str]:
-    """Write every generated page; the names of those that changed come back."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write the generated pages that are stale; their names come back."""
     changed = stale(folder)
-    for name in changed:
-        (folder / name).write_text(PAGES[name](), encoding="utf-8")
-    return changed
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in changed.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return list(changed)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write("usage: python -m docs.make [--check]\n")
         return 2
     checking = bool(arguments)
-    names = stale() if checking else write()
+    names = list(stale()) if checking else write()
     for name in names:
         sys.stdout.write(f"docs/reference/{name}: {'stale' if checking else 'written'}\n")
     if checking and names:

@@ -5,6 +5,7 @@ Only typer and rich are imported at the top, so that ``sfumato --help`` answers 
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -23,6 +25,8 @@ from sfumato.cli import commands
 
 #: 128 and the number of SIGINT, as shells say it.
 EXIT_STOPPED = 130
+#: What a full or broken disk says; only stdout is left to meet it here, for verbs look after their files.
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 app = typer.Typer(
     name="sfumato",
@@ -84,6 +88,9 @@ def _exit_codes() -> Iterator[None]:
     except BaseException as error:
         if os.environ.get("SFUMATO_DEBUG"):
             raise
+        if isinstance(error, OSError) and error.errno in _DISK:
+            errors.print(f"the output cannot be written ({error.strerror})", markup=False, soft_wrap=True)
+            raise SystemExit(EXIT_WRONG_INPUT) from None
         # The class only: the message of a foreign error may quote a person's value. A panic of a
         # foreign library is no Exception, and just as much a bug.
         errors.print(
@@ -108,6 +115,9 @@ for command in commands.ALL:
 def main() -> None:
     """Run the command line."""
     signal.signal(signal.SIGTERM, _terminated)
+    if sys.stdout is None:
+        # Whoever started us closed it; the first file opened must not take its place.
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A name that the terminal cannot show is no reason to fail.

@@ -76,8 +76,15 @@ def watching(quiet: bool) -> Iterator[Watch]:
         yield _Bar(progress)
 
 
+class _Console(Console):
+    """A console whose reader may go away, which is not for it to make an exit code of."""
+
+    def on_broken_pipe(self) -> None:
+        raise
+
+
 def _console() -> Console:
-    return Console(highlight=False)
+    return _Console(highlight=False)
 
 
 def _text(content: str, style: str = "") -> Text:

@@ -175,6 +175,19 @@ class Plan(Value):
         raise KeyError(column)
 
 
+Goal = Literal["low", "high"]
+Unit = Literal[
+    "share",
+    "probability",
+    "people",
+    "rows",
+    "classes",
+    "auc",
+    "ratio",
+    "distance",
+    "correlation",
+    "difference",
+]
 Status = Literal["measured", "not-measured", "no-power", "error"]
 
 
@@ -195,19 +208,8 @@ class Finding(Value):
     value: float | None = None
     low: float | None = None
     high: float | None = None
-    unit: Literal[
-        "share",
-        "probability",
-        "people",
-        "rows",
-        "classes",
-        "auc",
-        "ratio",
-        "distance",
-        "correlation",
-        "difference",
-    ]
-    goal: Literal["low", "high"]
+    unit: Unit
+    goal: Goal
     n: int
     before: float | None = None
     baseline: float | None = None

@@ -30,6 +30,11 @@ class Settled:
         return [_reading(name, kind) for name, kind in self.kinds.items()]
 
 
+def readings(types: Mapping[str, pl.DataType]) -> list[pl.Expr]:
+    """Columns of text read as the types that they are known to be."""
+    return [_reading(name, kind) for name, dtype in types.items() if (kind := _kind(dtype)) is not None]
+
+
 def settle(frame: pl.LazyFrame, columns: Sequence[str]) -> Settled:
     """Read a table of text once from end to end, and say what its columns are."""
     guesses, _ = _checked(frame.head(_FIRST_ROWS), columns, None)
@@ -66,6 +71,16 @@ def _may_be(kind: str, guess: str | None) -> bool:
     return kind == guess or (guess == "integer" and kind == "number")
 
 
+def _kind(dtype: pl.DataType) -> str | None:
+    if dtype.is_integer():
+        return "integer"
+    if dtype.is_float():
+        return "number"
+    if isinstance(dtype, pl.Datetime):
+        return "datetime"
+    return {pl.Boolean: "boolean", pl.Date: "date"}.get(type(dtype))
+
+
 def _reading(name: str, kind: str) -> pl.Expr:
     text = pl.col(name)
     if kind == "integer":
@@ -77,7 +92,7 @@ def _reading(name: str, kind: str) -> pl.Expr:
         return pl.when(yes).then(True).when(no).then(False).alias(name)
     if kind == "date":
         return text.str.to_date("%Y-%m-%d", strict=False)
-    return text.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="us")
+    return text.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", strict=False, time_unit="us")
 
 
 def _fails(name: str, kind: str) -> pl.Expr:

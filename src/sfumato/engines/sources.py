@@ -21,7 +21,7 @@ import pyarrow.parquet
 from sfumato.contracts import ROW
 from sfumato.core.errors import InputError
 from sfumato.engines import textfiles
-from sfumato.engines.columntypes import Settled, settle
+from sfumato.engines.columntypes import Settled, readings, settle
 
 FORMATS = {
     ".csv": "csv",
@@ -41,13 +41,17 @@ _LARGEST = 2**63 - 1
 
 @dataclass(frozen=True)
 class FileSource:
-    """Files of one format, in the order of their names; ``separator`` None is the format's own."""
+    """Files of one format, in the order of their names; ``separator`` None is the format's own.
+
+    ``types`` says what the columns of csv files are; without it that is found out from their values.
+    """
 
     paths: tuple[Path, ...]
     format: str
     separator: str | None = None
     encoding: str = "utf-8"
     missing: tuple[str, ...] = ()
+    types: Mapping[str, pl.DataType] | None = None
 
     @classmethod
     def find(
@@ -264,6 +268,8 @@ def _scan_csv(source: FileSource) -> pl.LazyFrame:
         # Polars leaves doubled quotes in names as they are.
         with_column_names=lambda _: names,
     )
+    if source.types is not None:
+        return frame.with_columns(readings(source.types))
     found = settle(frame, names)
     _check_cells(source, found)
     if found.blank_rows and len(names) > 1:

@@ -17,6 +17,7 @@ from sfumato.core.errors import InputError
 ENCODINGS = ("utf-8", "latin-1", "cp1252")
 #: A cell that is longer holds the rest of the file, for a quote was never closed.
 _LARGEST_CELL = 100_000_000
+SEPARATOR_WORDS = "a separator is one ASCII character, and no quote or line end"
 _SEPARATORS = (",", ";", "\t", "|")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -44,14 +45,13 @@ def check_dialect(separator: str | None, encoding: str) -> None:
         raise InputError(
             "usage", f'the encoding "{encoding}" is not read', remedy=f"use one of {', '.join(ENCODINGS)}"
         )
-    if separator is None:
-        return
-    if len(separator) != 1 or not separator.isascii() or separator in '"\r\n\0':
-        raise InputError(
-            "usage",
-            "the separator is one ASCII character, and no quote or line end",
-            remedy="use a comma, a semicolon, a tab or a bar",
-        )
+    if separator is not None and not is_separator(separator):
+        raise InputError("usage", SEPARATOR_WORDS, remedy="use a comma, a semicolon, a tab or a bar")
+
+
+def is_separator(text: str) -> bool:
+    """Whether readers take a text for a separator."""
+    return len(text) == 1 and text.isascii() and text not in '"\r\n\0'
 
 
 def as_utf8(path: Path, dialect: Dialect) -> io.BytesIO:

@@ -10,24 +10,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from sfumato.contracts import Comparison
-from sfumato.core.values import Finding, Status
-
-Goal = Literal["low", "high"]
-Unit = Literal[
-    "share",
-    "probability",
-    "people",
-    "rows",
-    "classes",
-    "auc",
-    "ratio",
-    "distance",
-    "correlation",
-    "difference",
-]
+from sfumato.core.values import Finding, Goal, Status, Unit
 
 UNDEFINED = "the figure is not defined on these data"
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import polars as pl
+from pydantic import Field
 
 from sfumato import contracts
 from sfumato.core.errors import InputError
@@ -30,8 +31,8 @@ class FileHierarchy:
     class Params(contracts.Params):
         """``path`` is relative to the policy's folder."""
 
-        path: str
-        separator: str = ";"
+        path: Annotated[str, Field(min_length=1)]
+        separator: Annotated[str, Field(min_length=1, max_length=1)] = ";"
         encoding: str = "utf-8"
 
     def __init__(self, params: FileHierarchy.Params, folder: Path) -> None:
@@ -81,13 +82,13 @@ class FileHierarchy:
     def _read(self) -> list[list[str]]:
         try:
             with self.path.open(encoding=self.params.encoding, newline="") as file:
-                rows = [row for row in csv.reader(file, delimiter=self.params.separator) if row]
-        except (OSError, UnicodeDecodeError, csv.Error, LookupError, TypeError) as error:
+                rows = [row for row in csv.reader(file, delimiter=self.params.separator, strict=True) if row]
+        except (OSError, ValueError, csv.Error, LookupError, TypeError) as error:
             raise self._invalid(
-                f"cannot be read ({type(error).__name__})", "check path, encoding and separator"
+                f"it cannot be read ({type(error).__name__})", "check path, encoding and separator"
             ) from None
         if not rows:
-            raise self._invalid("is empty", "write one row a value: the value, then its labels")
+            raise self._invalid("it is empty", "write one row a value: the value, then its labels")
         for number, row in enumerate(rows, 1):
             if len(row) != len(rows[0]):
                 raise self._invalid(
@@ -96,7 +97,7 @@ class FileHierarchy:
                 )
         if len(rows[0]) < 2:
             raise self._invalid(
-                "has one column only", f'check the separator, "{self.params.separator}" is used'
+                "it has one column only", f'check the separator, "{self.params.separator}" is used'
             )
         return rows
 

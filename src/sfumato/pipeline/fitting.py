@@ -159,6 +159,13 @@ def fit(snapshot: Snapshot, part: pl.LazyFrame, held_out: int, progress: Progres
     )
     watch = None if progress is None else (lambda done, total: progress("searching the lattice", done, total))
     solution = search(problem, watch)
+    if not solution.classes:
+        raise InputError(
+            "anonymity-impossible",
+            "the privacy models hold only if every row is suppressed",
+            where="anonymity",
+            remedy="lower k: a class of so many people takes more of them than there are",
+        )
     anonymity = _described(policy.anonymity, columns, ladders, solution, table.rows)
     recoding = FullDomain.fit(table, ladders, solution)
     return Fitted(snapshot, plan.model_copy(update={"anonymity": anonymity}), recoding, ladders, models)

@@ -56,7 +56,7 @@ class Snapshot:
     @cached_property
     def frame(self) -> pl.LazyFrame:
         """All rows, typed, with their numbers, identities and units (the person each belongs to)."""
-        frame = self.engine.scan(self.source)
+        frame = self._scanned
         for what, column in (("key", self.policy.dataset.key), ("subject", self.policy.dataset.subject)):
             if column is not None and column not in frame.collect_schema():
                 raise InputError(
@@ -72,7 +72,11 @@ class Snapshot:
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """The source's columns."""
-        return tuple(name for name in self.engine.schema(self.frame) if name not in (IDENTITY, UNIT))
+        return tuple(self.engine.schema(self._scanned))
+
+    @cached_property
+    def _scanned(self) -> pl.LazyFrame:
+        return self.engine.scan(self.source)
 
     @cached_property
     def rows(self) -> int:

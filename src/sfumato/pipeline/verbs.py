@@ -21,10 +21,11 @@ from sfumato.inventory import take_inventory
 from sfumato.pipeline.comparing import compare, counted, evidence
 from sfumato.pipeline.fitting import Fitted, fit, recheck
 from sfumato.pipeline.snapshot import EXAMINED, IDENTITY, Snapshot
-from sfumato.policy.checks import check_policy
+from sfumato.policy.checks import check_policy, unknown_columns
 from sfumato.policy.load import LoadedPolicy
 from sfumato.release.account import DataFile
 from sfumato.release.assemble import Release, assemble
+from sfumato.release.layout import RELEASE
 from sfumato.release.writer import Outgoing
 
 
@@ -87,7 +88,13 @@ def inspect_source(
 
 
 def check(loaded: LoadedPolicy, snapshot: Snapshot) -> tuple[Problem, ...]:
-    """Every problem of a policy against its source, the loosened floor included."""
+    """Every problem of a policy against its source, the loosened floor included.
+
+    Names that are no columns come alone: without its target or subject there is no inventory.
+    """
+    problems = tuple(unknown_columns(loaded, snapshot.columns))
+    if problems:
+        return problems
     problems = check_policy(loaded, snapshot.columns, snapshot.inventory)
     for bound in FLOOR:
         looser = loosened(loaded.policy, bound)
@@ -136,6 +143,7 @@ def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | N
         InputError: from any step; nothing is left under the final names then.
     """
     watch = watch or Watch()
+    _refuse_source_inside(snapshot, folder)
     with Outgoing(folder) as outgoing:
         fitted = _fitted(loaded, snapshot, watch)
         part = snapshot.part(held_out=False)
@@ -189,9 +197,23 @@ def recheck_columns(fitted: Fitted, data: Sequence[DataFile]) -> None:
             )
 
 
+def _refuse_source_inside(snapshot: Snapshot, folder: Path) -> None:
+    """The source is never written to, also where it is an earlier release that the new one would replace."""
+    if not isinstance(snapshot.source, FileSource):
+        return
+    for path in snapshot.source.paths:
+        if (folder / RELEASE).resolve() in path.resolve().parents:
+            raise InputError(
+                "output-exists",
+                "the source lies in the release that would be replaced",
+                where=str(folder / RELEASE),
+                remedy="name another output folder",
+            )
+
+
 def _fitted(loaded: LoadedPolicy, snapshot: Snapshot, watch: Watch) -> Fitted:
     watch.stage("reading the source")
-    snapshot.frame.collect_schema()
+    _ = snapshot.columns  # read now, while the stage is named so
     watch.stage("taking the inventory")
     refuse_problems(loaded, snapshot)
     watch.stage("fitting the policy")
@@ -216,7 +238,7 @@ def counter(fitted: Fitted, written: Sequence[Path]) -> Callable[[Sequence[str]]
     """Counts over the rows as written, in the types that the plan gives them."""
     engine = fitted.snapshot.engine
     schema = fitted.describe(fitted.snapshot.frame.head(0).collect()).schema
-    source = FileSource(tuple(written), fitted.snapshot.policy.release.format)
+    source = FileSource(tuple(written), fitted.snapshot.policy.release.format, types=schema)
     frame = engine.scan(source).select(pl.col(name).cast(dtype) for name, dtype in schema.items())
     return lambda columns: counted(frame, columns)
 

@@ -7,24 +7,39 @@ the inventory found, hierarchies that cannot be built, thresholds on figures tha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import polars as pl
 
 from sfumato.core.errors import InputError, Problem, nearest
 from sfumato.core.values import Inventory, Role
 from sfumato.evidence import probe
 from sfumato.hierarchies import HIERARCHIES
 from sfumato.policy.load import LoadedPolicy
-from sfumato.policy.model import Column, Policy
+from sfumato.policy.model import Column, Part, Policy
+from sfumato.transforms import TRANSFORMS
 
 Where = Callable[..., str]
+
+#: A column's type for the inventory, as the engine has it.
+_DTYPES: dict[str, Any] = {
+    "integer": pl.Int64,
+    "number": pl.Float64,
+    "text": pl.String,
+    "boolean": pl.Boolean,
+    "date": pl.Date,
+    "datetime": pl.Datetime,
+    "empty": pl.String,
+}
 
 
 def check_policy(loaded: LoadedPolicy, columns: Sequence[str], inventory: Inventory) -> tuple[Problem, ...]:
     """Every problem of a policy against a source's columns and inventory, in the policy's order."""
     policy, where = loaded.policy, loaded.where
     return (
-        *_unknown_columns(policy, columns, where),
+        *unknown_columns(loaded, columns),
         *_roles(policy, inventory, where),
-        *_actions(loaded, where),
+        *_actions(loaded, inventory, where),
         *_anonymity(policy, where),
         *_evidence(policy, where),
     )
@@ -41,7 +56,10 @@ def measured_metrics(policy: Policy) -> frozenset[str]:
     return frozenset(metric for name in names for metric in probe(name).metrics)
 
 
-def _unknown_columns(policy: Policy, columns: Sequence[str], where: Where) -> Iterator[Problem]:
+def unknown_columns(loaded: LoadedPolicy, columns: Sequence[str]) -> Iterator[Problem]:
+    """Every name in a policy that should be a column of the source and is not."""
+    policy, where = loaded.policy, loaded.where
+
     def named(what: str, name: str, *place: str | int) -> Iterator[Problem]:
         if name not in columns:
             yield Problem(
@@ -83,10 +101,13 @@ def _roles(policy: Policy, inventory: Inventory, where: Where) -> Iterator[Probl
             )
 
 
-def _actions(loaded: LoadedPolicy, where: Where) -> Iterator[Problem]:
+def _actions(loaded: LoadedPolicy, inventory: Inventory, where: Where) -> Iterator[Problem]:
     policy = loaded.policy
+    dtypes = {profile.name: profile.dtype for profile in inventory.columns}
     for name, column in policy.columns.items():
         if column.done != "generalize":
+            if name in dtypes:
+                yield from _values(name, column, dtypes[name], where)
             continue
         level = column.action.params.get("level") if column.action is not None else None
         if level is None and policy.anonymity is None:
@@ -98,14 +119,26 @@ def _actions(loaded: LoadedPolicy, where: Where) -> Iterator[Problem]:
         yield from _hierarchy(loaded, name, column, level, where)
 
 
+def _values(name: str, column: Column, dtype: str, where: Where) -> Iterator[Problem]:
+    """Whether an action can be done to values of a column's type."""
+    transform, params = (
+        TRANSFORMS.resolve(column.done),
+        column.action.params if column.action is not None else {},
+    )
+    empty = pl.DataFrame({"value": pl.Series(dtype=_DTYPES[dtype]), "count": pl.Series(dtype=pl.Int64)})
+    try:
+        transform().fit(empty, transform.Params(**params), bytes(32))
+    except InputError as error:
+        yield Problem(where("columns", name, "action"), f"{name}: {error.what}", error.remedy)
+
+
 def _hierarchy(
     loaded: LoadedPolicy, name: str, column: Column, level: int | None, where: Where
 ) -> Iterator[Problem]:
-    if column.hierarchy is None:
-        return
-    kind = HIERARCHIES.resolve(column.hierarchy.name)
+    written = column.hierarchy if column.hierarchy is not None else Part(name="suppress")
+    kind = HIERARCHIES.resolve(written.name)
     try:
-        height = kind(kind.Params(**column.hierarchy.params), loaded.folder).height
+        height = kind(kind.Params(**written.params), loaded.folder).height
     except InputError as error:
         yield Problem(where("columns", name, "hierarchy"), f"{error.where}: {error.what}", error.remedy)
         return

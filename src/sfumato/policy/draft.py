@@ -17,6 +17,7 @@ from ruamel.yaml.comments import CommentedMap
 from sfumato.core.errors import InputError
 from sfumato.core.values import ColumnProfile, Inventory, Role
 from sfumato.engines.sources import FileSource
+from sfumato.project.keys import write_whole
 
 _HEADER = """\
 A draft policy, written from an inventory. It is on the safe side, and it is a draft: read every why,
@@ -37,6 +38,13 @@ def write_draft(
     Raises:
         InputError: ``output-exists`` or ``output-failed``.
     """
+    if path.exists() and any(path.samefile(file) for file in source.paths):
+        raise InputError(
+            "output-exists",
+            "it is the source, which is never written to",
+            where=str(path),
+            remedy="choose another name",
+        )
     if path.exists() and not replace:
         raise InputError(
             "output-exists",
@@ -46,10 +54,13 @@ def write_draft(
         )
     text = draft(inventory, source, place=_relative(place, path.parent), subject=subject)
     try:
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text.encode(), mode=0o644)
     except OSError as error:
         raise InputError(
-            "output-failed", f"cannot be written ({type(error).__name__})", where=str(path)
+            "output-failed",
+            f"it cannot be written ({error.strerror})",
+            where=str(path),
+            remedy="check the folder, the space left and who may write there",
         ) from None
 
 

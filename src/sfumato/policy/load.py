@@ -7,6 +7,7 @@ Every problem is collected with its file and line before anything is refused, so
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,9 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.reader import ReaderError
 
 from sfumato.anonymity import MEASURES, MODELS
 from sfumato.core.errors import InputError, PolicyError, Problem, nearest
@@ -27,8 +30,10 @@ from sfumato.transforms import TRANSFORMS
 
 Place = tuple[str | int, ...]
 
-#: Policies are written by people; a longer file is a mistake or an attack on the parser.
+#: Policies are written by people; a longer file, or more values once its aliases are written out, is
+#: a mistake or an attack on the parser.
 LARGEST_POLICY = 4_000_000
+MOST_VALUES = 500_000
 
 
 @dataclass(frozen=True)
@@ -114,31 +119,52 @@ def _text(path: Path) -> str:
 
 
 def _parse(text: str, path: Path) -> tuple[Any, dict[Place, int]]:
+    lines: dict[Place, int] = {(): 1}
     try:
         tree = YAML(typ="rt", pure=True).load(text)
+        return _plain(tree, (), lines), lines
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = f":{mark.line + 1}" if mark is not None else ""
-        what = f"not valid YAML: {error.problem or error.context}"
-        problem = Problem(f"{path}{line}", what, "check indentation, colons and quotes on this line")
-        raise PolicyError([problem], code="policy-unreadable") from None
+        raise _not_yaml(path, mark.line + 1 if mark is not None else None, _said(error)) from None
+    except ReaderError as error:
+        line = text.count("\n", 0, int(error.position)) + 1
+        raise _not_yaml(path, line, "a character that text does not have") from None
     except (YAMLError, ValueError, RecursionError):
-        raise PolicyError([Problem(str(path), "not valid YAML")], code="policy-unreadable") from None
-    lines: dict[Place, int] = {(): 1}
-    return _plain(tree, (), lines), lines
+        raise _not_yaml(
+            path, None, "nested too deep, larger than any policy, or with a value of no known form"
+        ) from None
+
+
+def _said(error: MarkedYAMLError) -> str:
+    """The parser's words, without the values that it quotes of keys that occur twice."""
+    if isinstance(error, DuplicateKeyError):
+        return str(error.problem).split(" with value")[0].replace("found duplicate key", "twice the key")
+    return str(error.problem or error.context)
+
+
+def _not_yaml(path: Path, line: int | None, what: str) -> PolicyError:
+    where = str(path) if line is None else f"{path}:{line}"
+    remedy = "check indentation, colons and quotes" + ("" if line is None else " on this line")
+    return PolicyError([Problem(where, f"not valid YAML: {what}", remedy)], code="policy-unreadable")
 
 
 def _plain(node: Any, place: Place, lines: dict[Place, int]) -> Any:
-    """The tree as plain Python values, noting the line of every key and item."""
+    """The tree as plain Python values, noting the line of every key and item.
+
+    Raises:
+        ValueError: aliases make it larger than any policy.
+    """
+    if len(lines) > MOST_VALUES:
+        raise ValueError("larger than any policy")
     if isinstance(node, CommentedMap):
         for key in node:
-            lines[(*place, str(key))] = (
-                node.lc.key(key)[0] + 1 if key in node.lc.data else lines.get(place, 1)
-            )
+            marks = node.lc.data or {}
+            lines[(*place, str(key))] = marks[key][0] + 1 if key in marks else lines.get(place, 1)
         return {str(key): _plain(value, (*place, str(key)), lines) for key, value in node.items()}
     if isinstance(node, CommentedSeq):
+        marks = node.lc.data or {}
         for i in range(len(node)):
-            lines[(*place, i)] = node.lc.item(i)[0] + 1
+            lines[(*place, i)] = marks[i][0] + 1 if i in marks else lines.get(place, 1)
         return [_plain(value, (*place, i), lines) for i, value in enumerate(node)]
     if isinstance(node, bool) or node is None:
         return node
@@ -195,11 +221,37 @@ def _check_part(place: Place, registry: Registry, part: Part, where: Any) -> lis
 
 def _problems(error: ValidationError, model: type[BaseModel], prefix: Place, where: Any) -> list[Problem]:
     found = []
-    for item in error.errors(include_url=False, include_input=False):
+    items = error.errors(include_url=False, include_input=False)
+    for item in items:
+        # A list with a bad item counts as too short as well, which helps nobody.
+        if item["type"] == "too_short" and any(_inside(other["loc"], item["loc"]) for other in items):
+            continue
         place: Place = (*prefix, *item["loc"])
         what, remedy = _words(item, model)
         found.append(Problem(where(place), f"{_dotted(place)}: {what}" if place else what, remedy))
     return found
+
+
+def _inside(place: Place, around: Place) -> bool:
+    return len(place) > len(around) and place[: len(around)] == around
+
+
+#: What pydantic says of Python's types, said of YAML's.
+_KINDS = {
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+    "dict_type": "must be a mapping, a key: value on each line",
+    "model_type": "must be a mapping, a key: value on each line",
+    "model_attributes_type": "must be a mapping, a key: value on each line",
+    "string_type": "must be text: put it in quotes",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+}
 
 
 def _words(item: Any, model: type[BaseModel]) -> tuple[str, str]:
@@ -212,7 +264,9 @@ def _words(item: Any, model: type[BaseModel]) -> tuple[str, str]:
         return str(context["error"]), ""
     if kind in ("enum", "literal_error"):
         return f"must be {context['expected']}", ""
-    return str(item["msg"])[:1].lower() + str(item["msg"])[1:], ""
+    if kind == "too_short":
+        return f"needs at least {context['min_length']} item(s)", ""
+    return _KINDS.get(kind) or re.sub(r"^\w+ should", "must", str(item["msg"])), ""
 
 
 def _dotted(place: Place) -> str:

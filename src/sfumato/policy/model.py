@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from sfumato.core.values import Role
+from sfumato.engines.textfiles import SEPARATOR_WORDS, is_separator
 
 
 class Section(BaseModel):
@@ -37,12 +38,19 @@ class Source(Section):
     """A file, a glob pattern or a folder; all files that match are one table."""
     format: Literal["csv", "tsv", "parquet", "ndjson"] | None = None
     """The format; by default the file's ending says it."""
-    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    separator: str | None = None
     """The character between the cells of a csv file; by default the format's own."""
     encoding: Literal["utf-8", "latin-1", "cp1252"] = "utf-8"
     """The encoding of a text file."""
     missing: tuple[str, ...] = ()
     """Texts that mean "missing", besides the empty one."""
+
+    @field_validator("separator")
+    @classmethod
+    def _one_character(cls, value: str | None) -> str | None:
+        if value is not None and not is_separator(value):
+            raise ValueError(SEPARATOR_WORDS)
+        return value
 
 
 class Population(Section):
@@ -77,7 +85,7 @@ class Dataset(Section):
     source: Source
     """Where the rows are."""
     key: Text | None = None
-    """The column that identifies a row, so that draws do not depend on the rows' order."""
+    """The column that identifies a row; draws are then made of it, and not of the row's place."""
     subject: Text | None = None
     """The column that says which rows are one person's; without it each row is a person."""
     target: Text | None = None
@@ -153,6 +161,8 @@ class Column(Section):
             raise ValueError("known_to says who knows a sensitive column: add sensitive: true")
         if self.hierarchy is not None and self.done != "generalize":
             raise ValueError("a hierarchy is for the action generalize, and this column has another")
+        if self.done == "generalize" and self.action is not None and set(self.action.params) - {"level"}:
+            raise ValueError("the action generalize takes a level; the hierarchy stands beside it")
         return self
 
     @property
