@@ -33,7 +33,7 @@ from sfumato.project.keys import fingerprint
 from sfumato.release.layout import MANIFEST
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
-PREDICATE_TYPE = "https://github.com/sfumato-privacy/sfumato/attestations/release/v1"
+PREDICATE_TYPE = "urn:x-sfumato:release:v1"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
 
