@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfumato.anonymity.loss import granularity, raw_loss
-from sfumato.classes.grouping import combine, group
+from sfumato.classes.grouping import LARGEST_KEY, combine, group, group_sums
 from sfumato.classes.table import ClassTable
 from sfumato.contracts import Measure, PrivacyModel
 from sfumato.core.errors import InputError
@@ -28,6 +28,9 @@ from sfumato.hierarchies.ladder import Ladder
 
 #: Beyond this many nodes the optimal search refuses, for it lists all of them.
 LARGEST_LATTICE = 5_000_000
+
+#: Nodes whose bounds are worked out at a time.
+_CHUNK = 262_144
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ class Progress(Protocol):
 def search(problem: Problem, progress: Progress | None = None) -> Solution:
     """The node with the least score among those that satisfy the models within the limit.
 
-    Ties go to the node with fewer levels in all, then to the lexicographically smaller one.
+    Of nodes with equal scores the one with the lower bound wins, then the one with fewer levels in all,
+    then the lexicographically smaller one.
 
     Raises:
         InputError: ``search-too-large`` or ``anonymity-impossible``.
@@ -87,8 +91,7 @@ def search(problem: Problem, progress: Progress | None = None) -> Solution:
     sizes = np.array([ladder.size for ladder in problem.ladders], dtype=np.float64)
     measure = problem.measure(sizes)
     grid = _Grid.of(problem, heights)
-    bounds = measure.score(grid.bound_shares())
-    order = np.lexsort((np.arange(lattice), grid.total_levels(), bounds))
+    bounds, order = grid.by_bound(measure)
 
     impossible = np.zeros(heights, dtype=bool)
     monotone = all(model.monotone for model in problem.models)
@@ -101,18 +104,18 @@ def search(problem: Problem, progress: Progress | None = None) -> Solution:
         if impossible[node]:
             continue
         checked += 1
-        kept = grid.kept(node)
-        if grid.suppressed(kept) > problem.limit:
+        if progress is not None and checked % 64 == 0:
+            progress(settled, lattice)
+        classes = grid.classes(node)
+        if classes.suppressed > problem.limit:
             if monotone:
                 highest, climbed = _highest_impossible(grid, node)
                 impossible[tuple(slice(0, level + 1) for level in highest)] = True
                 checked += climbed
             continue
-        score = float(measure.score(grid.shares(node, kept)))
+        score = float(measure.score(grid.shares(node, classes)))
         if best is None or score < best[0]:
             best = (score, int(number))
-        if progress is not None and checked % 64 == 0:
-            progress(settled, lattice)
     if best is None:
         raise InputError(
             "anonymity-impossible",
@@ -130,7 +133,7 @@ def _highest_impossible(grid: _Grid, node: tuple[int, ...]) -> tuple[tuple[int, 
     while low < high:
         middle = (low + high + 1) // 2
         checks += 1
-        if grid.suppressed(grid.kept(path[middle])) > grid.problem.limit:
+        if grid.classes(path[middle]).suppressed > grid.problem.limit:
             low = middle
         else:
             high = middle - 1
@@ -138,55 +141,81 @@ def _highest_impossible(grid: _Grid, node: tuple[int, ...]) -> tuple[tuple[int, 
 
 
 @dataclass(frozen=True)
+class _Classes:
+    """The classes of a node: ``numbers`` of each tuple's class, ``sizes`` in rows, which of them hold."""
+
+    numbers: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    holds: NDArray[np.bool_]
+
+    @property
+    def suppressed(self) -> int:
+        """The rows of the classes that do not hold."""
+        return int(self.sizes[~self.holds].sum())
+
+    @property
+    def kept(self) -> NDArray[np.bool_]:
+        """Which tuples stay."""
+        return self.holds[self.numbers]
+
+
+@dataclass(frozen=True)
 class _Grid:
-    """The lattice over a problem, with what each column contributes worked out once."""
+    """The lattice over a problem, with what each column contributes worked out once.
+
+    ``codes`` and ``shares_by_tuple`` have an array for each column and level. ``keys`` has the codes of
+    all columns and levels as rows, each times its column's radix, so that a node's rows add up to one
+    key for each tuple; None where such keys would overflow. ``starts`` has each column's first row.
+    """
 
     problem: Problem
     heights: tuple[int, ...]
     codes: tuple[tuple[NDArray[np.int64], ...], ...]
     shares_by_tuple: tuple[tuple[NDArray[np.float64], ...], ...]
+    keys: NDArray[np.int64] | None
+    starts: NDArray[np.int64]
 
     @classmethod
     def of(cls, problem: Problem, heights: tuple[int, ...]) -> _Grid:
         pairs = list(zip(problem.ladders, problem.positions, strict=True))
         codes = tuple(tuple(_dense(level[at]) for level in ladder.codes) for ladder, at in pairs)
         shares = tuple(tuple(level[at] for level in ladder.shares) for ladder, at in pairs)
-        return cls(problem, heights, codes, shares)
+        starts = np.concatenate([[0], np.cumsum(heights)[:-1]]).astype(np.int64)
+        return cls(problem, heights, codes, shares, _keys(codes), starts)
 
     def node(self, number: int) -> tuple[int, ...]:
         return tuple(int(level) for level in np.unravel_index(number, self.heights))
 
-    def total_levels(self) -> NDArray[np.int64]:
-        levels: NDArray[np.int64] = np.indices(self.heights).reshape(len(self.heights), -1).sum(axis=0)
-        return levels
-
-    def bound_shares(self) -> NDArray[np.float64]:
-        """Mean shares of every node with nothing suppressed, shape (nodes, columns)."""
+    def by_bound(self, measure: Measure) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Every node's score with nothing suppressed, and the nodes by it; ties by levels, then number."""
         rows = max(1, int(self.problem.counts.sum()))
-        levels = np.indices(self.heights).reshape(len(self.heights), -1)
         means = [
-            np.array([float(self.problem.counts @ share) / rows for share in column])
+            np.array([_weighted(self.problem.counts, share) / rows for share in column])
             for column in self.shares_by_tuple
         ]
-        return np.stack([mean[level] for mean, level in zip(means, levels, strict=True)], axis=-1)
+        lattice = prod(self.heights)
+        bounds, totals = np.empty(lattice), np.empty(lattice, dtype=np.int16)
+        for start in range(0, lattice, _CHUNK):
+            chunk = np.arange(start, min(start + _CHUNK, lattice))
+            levels = np.unravel_index(chunk, self.heights)
+            shares = np.stack([mean[level] for mean, level in zip(means, levels, strict=True)], axis=-1)
+            bounds[chunk] = measure.score(shares)
+            totals[chunk] = sum(levels)
+        # The sort is stable, so equal ones stay in the order of their numbers.
+        return bounds, np.lexsort((totals, bounds))
 
-    def classes(self, node: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Class number of each tuple, and the rows of each class."""
-        key = combine([column[level] for column, level in zip(self.codes, node, strict=True)])
-        return group(key, self.problem.counts)
-
-    def kept(self, node: tuple[int, ...]) -> NDArray[np.bool_]:
-        """Which tuples lie in classes that satisfy every model."""
-        number, sizes = self.classes(node)
+    def classes(self, node: tuple[int, ...]) -> _Classes:
+        """The classes that a node makes."""
+        if self.keys is not None:
+            numbers, sizes = group_sums(self.keys, self.starts + np.array(node), self.problem.counts)
+        else:
+            key = combine([column[level] for column, level in zip(self.codes, node, strict=True)])
+            numbers, sizes = group(key, self.problem.counts)
         table = ClassTable(sizes)
         holds = np.ones(len(sizes), dtype=bool)
         for model in self.problem.models:
             holds &= model.holds(table)
-        return holds[number]
-
-    def suppressed(self, kept: NDArray[np.bool_]) -> int:
-        """The rows of the tuples that go."""
-        return int(self.problem.counts[~kept].sum())
+        return _Classes(numbers, sizes, holds)
 
     def path_up(self, node: tuple[int, ...]) -> list[tuple[int, ...]]:
         """Nodes from this one to the top, each one level above the last, evenly over the columns."""
@@ -200,14 +229,14 @@ class _Grid:
             current[left.index(max(left))] += 1
             path.append(tuple(current))
 
-    def shares(self, node: tuple[int, ...], kept: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def shares(self, node: tuple[int, ...], classes: _Classes) -> NDArray[np.float64]:
         """Mean shares of a node, suppressed cells counted as 1, shape (columns,)."""
         rows = max(1, int(self.problem.counts.sum()))
-        staying = np.where(kept, self.problem.counts, 0)
-        gone = (rows - int(staying.sum())) / rows
+        staying = np.where(classes.kept, self.problem.counts, 0)
+        gone = classes.suppressed / rows
         return np.array(
             [
-                float(staying @ column[level]) / rows + gone
+                _weighted(staying, column[level]) / rows + gone
                 for column, level in zip(self.shares_by_tuple, node, strict=True)
             ]
         )
@@ -215,16 +244,15 @@ class _Grid:
     def solution(
         self, node: tuple[int, ...], sizes: NDArray[np.float64], measure: Measure, checked: int
     ) -> Solution:
-        kept = self.kept(node)
-        number, class_sizes = self.classes(node)
-        staying = class_sizes[np.unique(number[kept])]
-        shares = self.shares(node, kept)
+        classes = self.classes(node)
+        staying = classes.sizes[classes.holds]
+        shares = self.shares(node, classes)
         return Solution(
             levels=node,
-            kept=kept,
+            kept=classes.kept,
             classes=len(staying),
             smallest_class=int(staying.min()) if len(staying) else 0,
-            suppressed=self.suppressed(kept),
+            suppressed=classes.suppressed,
             score=float(measure.score(shares)),
             raw_loss=raw_loss(shares),
             granularity=granularity(shares, sizes),
@@ -233,6 +261,22 @@ class _Grid:
         )
 
 
+def _weighted(counts: NDArray[np.int64], shares: NDArray[np.float64]) -> float:
+    """The sum of shares over rows; NumPy's own sum, for a threaded dot product's depends on the machine."""
+    return float((counts * shares).sum())
+
+
 def _dense(codes: NDArray[np.int64]) -> NDArray[np.int64]:
     """Codes renumbered from 0 among those that occur, which keeps combined keys small."""
     return np.unique(codes, return_inverse=True)[1].astype(np.int64)
+
+
+def _keys(codes: tuple[tuple[NDArray[np.int64], ...], ...]) -> NDArray[np.int64] | None:
+    """The rows of :attr:`_Grid.keys`; every level of a column has the radix of its finest."""
+    radix, rows = 1, []
+    for column in codes:
+        rows += [level * radix for level in column]
+        radix *= max(int(level.max(initial=0)) for level in column) + 1
+        if radix >= LARGEST_KEY:
+            return None
+    return np.stack(rows)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_LARGEST_KEY = 2**62
+#: Combined keys stay below this, so that no sum of them overflows 64 bits.
+LARGEST_KEY = 2**62
 
 
 def combine(codes: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
@@ -28,7 +29,7 @@ def combine(codes: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
     span = int(key.max(initial=0)) + 1
     for column in codes[1:]:
         width = int(column.max(initial=0)) + 1
-        if span * width >= _LARGEST_KEY:
+        if span * width >= LARGEST_KEY:
             distinct, key = np.unique(key, return_inverse=True)
             span = len(distinct)
         key = key * width + column
@@ -54,10 +55,45 @@ def group(keys: NDArray[np.int64], counts: NDArray[np.int64]) -> tuple[NDArray[n
     return classes, sizes
 
 
+def group_sums(
+    parts: NDArray[np.int64], chosen: NDArray[np.int64], counts: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """:func:`group` on the sums of some rows of a matrix, without laying the sums out.
+
+    Args:
+        parts: shape (parts, n); the sums of chosen parts must be equal exactly for equal tuples.
+        chosen: the numbers of the parts to add up.
+        counts: shape (n,).
+
+    >>> parts = np.array([[0, 0, 1], [0, 10, 10]])
+    >>> group_sums(parts, np.array([0, 1]), np.array([1, 2, 4]))
+    (array([0, 1, 2]), array([1, 2, 4]))
+    """
+    classes, sizes = _sums_kernel()(parts, chosen, counts)
+    return classes, sizes
+
+
 @cache
 def _kernel() -> Any:
     """The compiled hash grouping; numba is loaded when a search first needs it."""
     import numba
+
+    @numba.njit(cache=True)
+    def find(table: Any, firsts: Any, key: Any, found: Any) -> Any:  # pragma: no cover - compiled
+        """The number of a key's class, ``found`` if it is a new one, which is then entered."""
+        # Fibonacci hashing spreads consecutive keys; linear probing ends, for half the slots are free.
+        mask = len(table) - 1
+        spread = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
+        slot = np.int64(spread >> np.uint64(20)) & mask
+        while True:
+            at = table[slot]
+            if at < 0:
+                table[slot] = found
+                firsts[found] = key
+                return found
+            if firsts[at] == key:
+                return at
+            slot = (slot + 1) & mask
 
     @numba.njit(cache=True)
     def kernel(keys: Any, counts: Any) -> Any:  # pragma: no cover - compiled
@@ -65,29 +101,33 @@ def _kernel() -> Any:
         slots = 16
         while slots < 2 * n:
             slots *= 2
-        table = np.full(slots, -1, dtype=np.int64)
-        mask = slots - 1
+        table = np.full(slots, -1, dtype=np.int32)
         classes = np.empty(n, dtype=np.int64)
         firsts = np.empty(n, dtype=np.int64)
         sizes = np.zeros(n, dtype=np.int64)
         found = 0
         for i in range(n):
-            # Fibonacci hashing spreads consecutive keys; linear probing ends, for half the slots are free.
-            spread = np.uint64(keys[i]) * np.uint64(0x9E3779B97F4A7C15)
-            slot = np.int64(spread >> np.uint64(20)) & mask
-            while True:
-                at = table[slot]
-                if at < 0:
-                    table[slot] = found
-                    firsts[found] = keys[i]
-                    at = found
-                    found += 1
-                    break
-                if firsts[at] == keys[i]:
-                    break
-                slot = (slot + 1) & mask
+            at = find(table, firsts, keys[i], found)
+            found += at == found
             classes[i] = at
             sizes[at] += counts[i]
         return classes, sizes[:found]
+
+    return kernel
+
+
+@cache
+def _sums_kernel() -> Any:
+    """The same over sums of parts."""
+    import numba
+
+    grouped = _kernel()
+
+    @numba.njit(cache=True)
+    def kernel(parts: Any, chosen: Any, counts: Any) -> Any:  # pragma: no cover - compiled
+        keys = parts[chosen[0]].copy()
+        for j in range(1, len(chosen)):
+            keys += parts[chosen[j]]
+        return grouped(keys, counts)
 
     return kernel
