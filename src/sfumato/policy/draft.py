@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from sfumato.core.errors import InputError
 from sfumato.core.values import ColumnProfile, Inventory, Role
 from sfumato.engines.sources import FileSource
 from sfumato.project.keys import write_whole
+
+#: A draft's lattice has at most this many nodes: some minutes of search on a large table.
+LARGEST_DRAFT = 200_000
 
 _HEADER = """\
 A draft policy, written from an inventory. It is on the safe side, and it is a draft: read every why,
@@ -38,6 +42,10 @@ def write_draft(
     Raises:
         InputError: ``output-exists`` or ``output-failed``.
     """
+    if path.is_dir():
+        raise InputError(
+            "output-failed", "it is a folder", where=str(path), remedy="name the file, such as policy.yaml"
+        )
     if path.exists() and any(path.samefile(file) for file in source.paths):
         raise InputError(
             "output-exists",
@@ -73,12 +81,7 @@ def draft(inventory: Inventory, source: FileSource, *, place: str, subject: str 
         (column.name, _column(column, dropped=column.name == subject or _is_dropped(column, inventory)))
         for column in inventory.columns
     )
-    quasi = [
-        name
-        for name, column in policy["columns"].items()
-        if column["role"] == "quasi-identifier" and "action" not in column
-    ]
-    if quasi:
+    if _searchable(policy["columns"], inventory):
         policy["anonymity"] = {
             "method": "lattice",
             "models": [{"model": "k-anonymity", "k": 5}],
@@ -94,7 +97,7 @@ def draft(inventory: Inventory, source: FileSource, *, place: str, subject: str 
     policy["gate"] = [
         {"metric": "risk.worst_class", "at_most": 0.2},
         {"metric": "linkage.excess", "at_most": 0.05},
-        {"metric": "linkage.precision", "at_most": 0.2},
+        {"metric": "linkage.precision", "at_most": 0.2, "least_n": 20},
     ]
     policy.yaml_set_start_comment(_HEADER)
     return _text(policy)
@@ -126,6 +129,46 @@ def _column(column: ColumnProfile, dropped: bool) -> CommentedMap:
         written["hierarchy"] = dict(column.hierarchy or {"kind": "suppress"})
     written["why"] = column.why
     return written
+
+
+def _searchable(columns: CommentedMap, inventory: Inventory) -> list[str]:
+    """The quasi-identifiers that are generalized, few enough for the optimal search to take minutes.
+
+    Where the lattice is too large, numbers get one width of intervals instead of several; where that is
+    not enough, the columns that say least about the target go, and their why says so.
+    """
+    quasi = [name for name, column in columns.items() if "hierarchy" in column]
+    if _nodes(columns, quasi) > LARGEST_DRAFT:
+        for name in quasi:
+            hierarchy = columns[name]["hierarchy"]
+            if hierarchy["kind"] == "intervals":
+                widths = hierarchy["widths"]
+                columns[name]["hierarchy"] = hierarchy | {"widths": [widths[len(widths) // 2]]}
+    asked = len(quasi)
+    while _nodes(columns, quasi) > LARGEST_DRAFT:
+        least = min(quasi, key=lambda name: _worth(inventory.column(name)))
+        quasi.remove(least)
+        del columns[least]["hierarchy"]
+        why = columns[least].pop("why")
+        columns[least]["action"] = {"do": "drop"}
+        says = "says least about the target" if inventory.target else "tells people apart most"
+        columns[least]["why"] = (
+            f"{why} Left out of the draft: {asked} quasi-identifiers are too many for one search, "
+            f"and it {says}."
+        )
+    return quasi
+
+
+def _worth(column: ColumnProfile) -> float:
+    """What a model gets from a column; without a target, how little it singles people out."""
+    return -column.separation if column.target_information is None else column.target_information
+
+
+def _nodes(columns: CommentedMap, quasi: list[str]) -> int:
+    """The nodes of the lattice over some columns: each hierarchy's levels, the value and * among them."""
+    steps = {"intervals": "widths", "prefix": "keep", "dates": "levels"}
+    hierarchies = [columns[name]["hierarchy"] for name in quasi]
+    return prod(2 + len(hierarchy.get(steps.get(hierarchy["kind"], ""), ())) for hierarchy in hierarchies)
 
 
 def _is_dropped(column: ColumnProfile, inventory: Inventory) -> bool:
