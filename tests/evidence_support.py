@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from sfumato.contracts import Comparison
+from sfumato.contracts import COUNT, Comparison
 from sfumato.core.values import ColumnProfile, Finding, Inventory, Plan, Role, Step
 
 KEY = bytes(range(32))
@@ -83,8 +83,8 @@ def compare(
         kept=kept,
         control=control,
         describe=describe,
-        count=lambda columns: leaving.group_by(columns).len(),
-        count_original=lambda columns: original.group_by(columns).len(),
+        count=lambda columns: leaving.group_by(columns).len(COUNT),
+        count_original=lambda columns: original.group_by(columns).len(COUNT),
         **{"centers": {}, "key": KEY, "design": "holdout" if control.height else "none", **more},
     )
 

@@ -30,8 +30,10 @@ class Params(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-#: The engine's column of row numbers; no source may have one of this name.
+#: The engine's column of row numbers, and the number of rows in a table of distinct tuples; no source
+#: may have a column of such a name.
 ROW = "__sfumato_row__"
+COUNT = "__sfumato_count__"
 
 
 class Engine(Protocol):
@@ -144,7 +146,7 @@ class Comparison:
     has only the columns that leave.
 
     ``describe`` puts raw rows into the release's own terms by the published method. ``count`` gives
-    the distinct tuples of released columns with their number of rows (column ``len``), over the
+    the distinct tuples of released columns with their number of rows (column :data:`COUNT`), over the
     whole release as written; ``count_original`` the same of the raw rows it was made from.
     ``centers`` gives a number for each label of a generalized numeric column.
     ``design`` is "holdout", or "twin" where every row is released and the probe runs on the same

@@ -26,7 +26,7 @@ dataset:
 columns:
   name: {role: direct-identifier, action: {do: drop}, why: not needed}
   email: {role: direct-identifier, action: {do: pseudonymize, domain: person}, why: to trace errors}
-  age: {role: quasi-identifier, hierarchy: {kind: intervals, widths: [10, 20, 40], from: 0, to: 120}, why: use}
+  age: {role: quasi-identifier, hierarchy: {kind: intervals, widths: [10, 20, 40], to: 120}, why: use}
   region: {role: quasi-identifier, why: use}
   income: {role: quasi-identifier, action: {do: round, to: 20000}, why: use}
   joined: {role: quasi-identifier, hierarchy: {kind: dates, levels: [year]}, why: use}

@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from typing import Any, NoReturn
 
 import polars  # noqa: F401
@@ -26,6 +27,9 @@ import sfumato.pipeline.revisit
 import sfumato.pipeline.verbs
 import sfumato.policy.draft  # noqa: F401
 from sfumato.cli.main import main
+
+#: The exit code of a command that raised what it should have told.
+BROKEN = 99
 
 
 def serve() -> None:
@@ -56,19 +60,18 @@ def _be_the_command(asked: Any) -> NoReturn:
     for number, path in ((1, asked["out"]), (2, asked["err"])):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     sys.argv = ["sfumato", *asked["argv"]]
-    code: Any = 0
+    code: Any = BROKEN
     try:
         main()
+        code = 0
     except SystemExit as ending:
         code = ending.code or 0
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-        code = 99
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code if isinstance(code, int) else 1)
+    finally:
+        if code == BROKEN:
+            traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else 1)
 
 
 if __name__ == "__main__":

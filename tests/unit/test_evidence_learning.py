@@ -270,3 +270,14 @@ def test_a_group_column_that_is_not_there_is_one_clear_error() -> None:
         judge(comparison(), "toun")
     assert wrong.value.code == "policy-mismatch"
     assert "town" in wrong.value.remedy
+
+
+def test_an_error_rate_rests_on_the_people_of_its_class_alone() -> None:
+    findings = judge(comparison(), "rare")
+    for group in (0, 1):
+        of_group = CONTROL.filter(pl.col("rare") == group)["works"]
+        n = {
+            rate: one(findings, f"fairness.{rate}", f"rare={group}").n for rate in ("fnr", "fpr", "selection")
+        }
+        assert n == {"fnr": of_group.sum(), "fpr": (1 - of_group).sum(), "selection": len(of_group)}
+    assert one(findings, "fairness.fnr_gap", "rare").n == CONTROL["works"].sum()

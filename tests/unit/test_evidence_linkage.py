@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from evidence_support import KEY, as_is, compare, one, people, profile, starred, suppress_small
+from sfumato.contracts import COUNT
 from sfumato.core.values import Role
 from sfumato.evidence.attacks import linkage
 from sfumato.evidence.attacks.linkage import EXACT, FLAWED, Linkage
@@ -182,7 +183,7 @@ def test_same_key_same_findings_and_rows_in_any_order_of_the_count() -> None:
 def test_best_classes_are_those_of_brute_force() -> None:
     table = people(300, 4, 5).with_columns(c3=pl.when(pl.col("c3") == 0).then(None).otherwise("c3"))
     columns = table.columns
-    classes = Classes.of(table.group_by(columns).len(), columns)
+    classes = Classes.of(table.group_by(columns).len(COUNT), columns)
     asked = people(40, 4, 6, seed=3)
     gaps = np.random.default_rng(4).random((40, 4)) < 0.2
     codes = classes.encode(asked, gaps)
@@ -208,7 +209,7 @@ def test_best_classes_are_those_of_brute_force() -> None:
 
 def test_own_weights_are_those_of_the_best_where_people_are_themselves() -> None:
     table = people(200, 3, 8)
-    classes = Classes.of(table.group_by(table.columns).len(), table.columns)
+    classes = Classes.of(table.group_by(table.columns).len(COUNT), table.columns)
     codes = classes.encode(table)
     assert own_weights(classes, codes, codes, TRUST) == pytest.approx(
         claim_best(classes, codes, TRUST).weight
@@ -219,7 +220,7 @@ def test_own_weights_are_those_of_the_best_where_people_are_themselves() -> None
 
 def test_a_register_of_text_meets_a_release_of_numbers() -> None:
     table = pl.DataFrame({"a": [1, 2, None], "b": [0.5, 1.0, 2.0]})
-    classes = Classes.of(table.group_by("a", "b").len(), ["a", "b"])
+    classes = Classes.of(table.group_by("a", "b").len(COUNT), ["a", "b"])
     asked = pl.DataFrame({"a": ["1", "two", None], "b": ["0.5", "1.0", "2.0"]})
     assert (classes.locate(asked) >= 0).tolist() == [True, False, True]
     assert (classes.encode(asked) < 0).tolist() == [[False, False], [True, False], [False, False]]
@@ -229,7 +230,7 @@ def test_a_register_of_text_meets_a_release_of_numbers() -> None:
 
 def test_no_claim_is_insisted_on_for_strangers() -> None:
     table = people(200, 3, 8)
-    classes = Classes.of(table.group_by(table.columns).len(), table.columns)
+    classes = Classes.of(table.group_by(table.columns).len(COUNT), table.columns)
     nobody = table.with_columns(c0=pl.lit(99))
     claims = claim_exact(classes, nobody, insist=False)
     assert not claims.full.any()
@@ -239,7 +240,7 @@ def test_no_claim_is_insisted_on_for_strangers() -> None:
 
 def test_missing_values_are_a_label_of_their_own() -> None:
     table = pl.DataFrame({"a": [None, None, "x"], "b": [1.5, 1.5, None]})
-    classes = Classes.of(table.group_by("a", "b").len(), ["a", "b"])
+    classes = Classes.of(table.group_by("a", "b").len(COUNT), ["a", "b"])
     claims = claim_exact(classes, table, insist=True)
     assert claims.full.all()
     assert claims.rows.tolist() == [2, 2, 1]

@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-COUNT = "__sfumato_count__"
+from sfumato.contracts import COUNT
+
 FIRST = "__sfumato_first__"
 
 
@@ -24,7 +25,7 @@ class ClassTable:
         """The classes of a table in memory; no columns make one class of all rows."""
         if not columns:
             return cls(np.array([frame.height] if frame.height else [], dtype=np.int64))
-        return cls(frame.group_by(columns).len()["len"].cast(pl.Int64).to_numpy())
+        return cls(frame.group_by(columns).len(COUNT)[COUNT].cast(pl.Int64).to_numpy())
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ from sfumato.core.values import Finding
 LEAST = 10
 BASE = 5
 
+_FIGURES = ("value", "low", "high", "before", "baseline", "control")
+
 WITHHELD = "withheld: it rests on fewer than 10 people"
 
 
@@ -46,16 +48,17 @@ def round_share(share: float, n: int) -> float:
 def publish(finding: Finding) -> Finding:
     """The finding as it may be published.
 
-    A withheld finding keeps its name and status, and its note says so; its figures are gone.
+    A withheld finding keeps its name and status, and its note says so; its figures are gone. One that
+    was not measured keeps its own note, and what stands beside it is treated alike.
     """
-    if finding.status != "measured":
-        return finding.model_copy(update={"n": round_count(finding.n)})
+    measured = finding.status == "measured"
     if finding.n < LEAST:
-        gone = dict.fromkeys(("value", "low", "high", "before", "baseline", "control"))
-        return finding.model_copy(update={**gone, "n": 0, "note": WITHHELD})
+        gone = dict.fromkeys(_FIGURES)
+        n, note = (0, WITHHELD) if measured else (round_count(finding.n), finding.note)
+        return finding.model_copy(update={**gone, "n": n, "note": note})
     figures = {
         name: None if (figure := getattr(finding, name)) is None else _rounded(finding, figure)
-        for name in ("value", "low", "high", "before", "baseline", "control")
+        for name in _FIGURES
     }
     return finding.model_copy(update={**figures, "n": round_count(finding.n)})
 
@@ -72,13 +75,14 @@ def publish_all(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """:func:`publish` on each, then rule 3 within each family of group findings.
 
     Findings of one metric whose targets are groups of one variable (``white=0``, ``white=1``) make
-    a table: if exactly one of them was withheld, the one with the fewest people goes with it.
+    a table: if exactly one of them is about too few people, whether it was measured or not, the one
+    shown with the fewest people goes with it.
     """
     findings = list(findings)
     published = [publish(finding) for finding in findings]
     for members in _families(findings).values():
-        hidden = [i for i in members if published[i].note == WITHHELD]
-        shown = [i for i in members if published[i].note != WITHHELD]
+        hidden = [i for i in members if findings[i].n < LEAST]
+        shown = [i for i in members if published[i].value is not None]
         if len(hidden) == 1 and shown:
             least = min(shown, key=lambda i: (findings[i].n, i))
             published[least] = publish(findings[least].model_copy(update={"n": 0}))
@@ -89,6 +93,6 @@ def _families(findings: Sequence[Finding]) -> Mapping[tuple[str, str], list[int]
     families: dict[tuple[str, str], list[int]] = {}
     for i, finding in enumerate(findings):
         variable, equals, _ = finding.target.partition("=")
-        if equals and finding.status == "measured":
+        if equals:
             families.setdefault((finding.metric, variable), []).append(i)
     return families

@@ -7,11 +7,13 @@ numbers of respondents are invented here, for direct identifiers to have somethi
 
 from __future__ import annotations
 
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+
+from sfumato.core.errors import InputError
 
 
 def people() -> pl.DataFrame:
@@ -34,14 +36,29 @@ def people() -> pl.DataFrame:
 
 
 def prepare(folder: Path) -> Path:
-    """Write ``people.csv``, the hierarchies and ``policy.yaml`` to a folder; the policy's path comes back."""
-    people().write_csv(folder / "people.csv")
-    for name in ("educ.csv", "famsize.csv"):
-        (folder / name).write_bytes(_packaged(name))
-    policy = folder / "policy.yaml"
-    policy.write_bytes(_packaged("alcohol.yaml"))
-    return policy
+    """Write ``people.csv``, the hierarchies and ``policy.yaml`` to a folder; the policy's path comes back.
+
+    Raises:
+        InputError: ``output-exists``: one of these names is another file already; nothing is written then.
+    """
+    files = {
+        "people.csv": people().write_csv().encode(),
+        "educ.csv": _packaged("educ.csv"),
+        "famsize.csv": _packaged("famsize.csv"),
+        "policy.yaml": _packaged("alcohol.yaml"),
+    }
+    for name, content in files.items():
+        if (folder / name).exists() and (folder / name).read_bytes() != content:
+            raise InputError(
+                "output-exists",
+                "a file of this name is here, and it is not the demo's",
+                where=str(folder / name),
+                remedy="choose another folder",
+            )
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return folder / "policy.yaml"
 
 
 def _packaged(name: str) -> bytes:
-    return files("sfumato.demos").joinpath(name).read_bytes()
+    return resources.files("sfumato.demos").joinpath(name).read_bytes()

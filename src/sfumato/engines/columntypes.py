@@ -9,6 +9,7 @@ import polars as pl
 
 _TYPES: tuple[str, ...] = ("integer", "number", "boolean", "date", "datetime")
 _BLANK, _LAST = "blank rows", "last missing"
+_ANY = "any"
 #: Rows that a first guess rests on; the whole column then confirms it or not.
 _FIRST_ROWS = 1000
 
@@ -37,7 +38,9 @@ def readings(types: Mapping[str, pl.DataType]) -> list[pl.Expr]:
 
 def settle(frame: pl.LazyFrame, columns: Sequence[str]) -> Settled:
     """Read a table of text once from end to end, and say what its columns are."""
-    guesses, _ = _checked(frame.head(_FIRST_ROWS), columns, None)
+    guesses, first = _checked(frame.head(_FIRST_ROWS), columns, None)
+    # Of a column that begins with missing values nothing is known yet.
+    guesses |= {name: _ANY for name in columns if not first[f"present:{name}"]}
     kinds, found = _checked(frame, columns, guesses)
     return Settled(kinds, int(found[_BLANK]), int(found[_LAST]))
 
@@ -68,7 +71,7 @@ def _checked(
 
 def _may_be(kind: str, guess: str | None) -> bool:
     """What a whole column may turn out to be when its first rows look like ``guess``."""
-    return kind == guess or (guess == "integer" and kind == "number")
+    return guess in (kind, _ANY) or (guess == "integer" and kind == "number")
 
 
 def _kind(dtype: pl.DataType) -> str | None:
@@ -98,7 +101,7 @@ def _reading(name: str, kind: str) -> pl.Expr:
 def _fails(name: str, kind: str) -> pl.Expr:
     """Whether any present value does not read as a kind, or would be written back differently."""
     text, read = pl.col(name), _reading(name, kind)
-    if kind == "integer":
+    if kind in ("integer", "date"):
         bad = read.is_null() | (read.cast(pl.String) != text)
     elif kind == "number":
         # 007.5 is a code; 7.50 and 7.5 are the same number. Words like inf and NaN are not numbers here,

@@ -13,7 +13,8 @@ def to_polars(table: Any) -> pl.DataFrame:
     """A caller's table as Polars: pandas, Polars, PyArrow, or anything with the Arrow PyCapsule interface.
 
     Raises:
-        InputError: ``usage`` for anything else.
+        InputError: ``usage`` for anything else, and for a table whose columns have no type or name of
+            their own.
 
     >>> to_polars(pl.DataFrame({"a": [1]})).shape
     (1, 1)
@@ -24,11 +25,19 @@ def to_polars(table: Any) -> pl.DataFrame:
         return table
     if isinstance(table, pl.LazyFrame):
         return table.collect(engine="streaming")
-    native = nw.from_native(table, eager_only=True, pass_through=True)
-    if isinstance(native, nw.DataFrame):
-        return native.to_polars()
-    if hasattr(table, "__arrow_c_stream__"):
-        return pl.DataFrame(table)
+    try:
+        native = nw.from_native(table, eager_only=True, pass_through=True)
+        if isinstance(native, nw.DataFrame):
+            return native.to_polars()
+        if hasattr(table, "__arrow_c_stream__"):
+            return pl.DataFrame(table)
+    except (ValueError, TypeError, pl.exceptions.PolarsError) as error:
+        # The words of the error may quote a person's value.
+        raise InputError(
+            "usage",
+            f"the {type(table).__name__} cannot be read as a table ({type(error).__name__})",
+            remedy="give every column one name of its own, and values of one type",
+        ) from None
     raise InputError(
         "usage",
         f"a {type(table).__name__} is not a table",

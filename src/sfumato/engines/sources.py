@@ -203,7 +203,7 @@ def check_names(names: Sequence[str], where: str) -> None:
 
 
 def normalize(frame: pl.LazyFrame, *, missing: Sequence[str] = ()) -> pl.LazyFrame:
-    """The frame with every column of one of the six types.
+    """The frame with every column of one of the six types; a duration is a number of seconds.
 
     Raises:
         InputError: ``column-values`` for nested columns.
@@ -227,7 +227,9 @@ def normalize(frame: pl.LazyFrame, *, missing: Sequence[str] = ()) -> pl.LazyFra
             changes.append(column)
         elif isinstance(dtype, pl.Datetime):
             changes.append(column.dt.replace_time_zone(None).cast(pl.Datetime("us")))
-        elif dtype == pl.Time or isinstance(dtype, pl.Duration):
+        elif isinstance(dtype, pl.Duration):
+            changes.append(column.dt.total_microseconds() / 1e6)
+        elif dtype == pl.Time:
             changes.append(column.cast(pl.String))
         else:
             raise InputError(

@@ -37,9 +37,9 @@ REPORT = Report(
     "fairness",
     {
         "fairness.auc": Metric("high", "auc", "area under the ROC curve within a group"),
-        "fairness.selection": Metric("high", "probability", "share of a group that the model selects"),
-        "fairness.fnr": Metric("low", "probability", "share of a group's positives that it does not select"),
-        "fairness.fpr": Metric("low", "probability", "share of a group's negatives that it selects"),
+        "fairness.selection": Metric("high", "share", "share of a group that the model selects"),
+        "fairness.fnr": Metric("low", "share", "share of a group's positives that it does not select"),
+        "fairness.fpr": Metric("low", "share", "share of a group's negatives that it selects"),
         "fairness.selection_gap": Metric(
             "low", "difference", "largest difference of selection rates between groups (demographic parity)"
         ),
@@ -182,13 +182,13 @@ def _by_group(comparison: Comparison, grouping: Grouping, tested: _Tested, resam
         [_resampled(tested, member, groups, block) for block in resample_counts(len(member), resamples, key)],
         axis=2,
     )
-    sizes = np.array([(member == g).sum() for g in groups])
     note = design_note(comparison)
     findings: list[Finding] = []
     for i, (metric, gap) in enumerate(RATES.items()):
         power = np.array([_has_power(metric, tested.truth[member == g]) for g in groups])
+        people = np.array([_people(metric, tested.truth[member == g]) for g in groups])
         for j, g in enumerate(groups):
-            target, n = grouping.targets()[g], int(sizes[j])
+            target, n = grouping.targets()[g], int(people[j])
             if power[j]:
                 figure = percentile(float(after[i, j]), resampled[i, j])
                 findings.append(
@@ -199,7 +199,7 @@ def _by_group(comparison: Comparison, grouping: Grouping, tested: _Tested, resam
         if gap is not None:
             figure = percentile(_spread(after[i, power]), _spread(resampled[i, power]))
             earlier = float(_spread(before[i, power]))
-            findings.append(_gap(grouping, gap, figure, earlier, int(sizes[power].sum()), power, note))
+            findings.append(_gap(grouping, gap, figure, earlier, int(people[power].sum()), power, note))
     return findings
 
 
@@ -228,6 +228,12 @@ def _has_power(metric: str, truth: NDArray[np.bool_]) -> bool:
         "fairness.fpr": negatives,
     }
     return len(truth) >= LEAST_PEOPLE and needed[metric] >= LEAST_OF_CLASS
+
+
+def _people(metric: str, truth: NDArray[np.bool_]) -> int:
+    """The people of a group that a rate is of: an error rate is one of a class alone."""
+    positives = int(truth.sum())
+    return {"fairness.fnr": positives, "fairness.fpr": len(truth) - positives}.get(metric, len(truth))
 
 
 def _spread(rates: NDArray[np.float64]) -> Any:

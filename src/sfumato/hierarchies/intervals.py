@@ -113,7 +113,7 @@ class IntervalHierarchy:
         if high is None:
             return f">= {low:.12g}"
         if whole:
-            return f"{low:.12g}" if high - low == 1 else f"{low:.12g}-{high - 1:.12g}"
+            return f"{int(low)}" if high - low == 1 else f"{int(low)}-{int(high) - 1}"
         return f"[{low:.12g}, {high:.12g})"
 
     def _check(self, values: pl.Series) -> None:

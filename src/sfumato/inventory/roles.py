@@ -2,8 +2,9 @@
 
 The rules are asked in order and the first that speaks decides: what points to one person is a direct
 identifier; what outsiders know or can look up, what singles people out, what gives such a column away
-and whatever nothing is known of is a quasi-identifier; insensitive is only the target, what is the
-same for everybody, and a sensitive matter that singles nobody out and outsiders do not know.
+and whatever nothing is known of is a quasi-identifier; insensitive is only a target of classes, or of
+what outsiders do not know, what is the same for everybody, and a sensitive matter that singles nobody
+out and outsiders do not know.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from sfumato.inventory.profile import Measured
 SINGLES_OUT = 0.01
 #: A column "the same for everybody" needs that many to be said of.
 _LEAST_ROWS = 10
+#: A target of at most so many values is one of classes.
+_MOST_CLASSES = 10
 #: A column that tells this share of the target deserves a question.
 _TELLING = 0.5
 
@@ -156,6 +159,14 @@ def _singles_out(facts: Facts) -> tuple[Role, str] | None:
     return Role.QUASI_IDENTIFIER, f"Its value alone singles out {share} of the rows.{_also(facts)}"
 
 
+def _class_label(facts: Facts) -> tuple[Role, str] | None:
+    """A target of few classes goes before what outsiders know: to learn what they know is the purpose.
+
+    One of many values does not, or naming a postcode as the target would take it out of every class.
+    """
+    return _target(facts) if facts.column.distinct <= _MOST_CLASSES else None
+
+
 def _target(facts: Facts) -> tuple[Role, str] | None:
     if not facts.is_target:
         return None
@@ -192,10 +203,11 @@ _RULES: tuple[Rule, ...] = (
     _direct,
     _constant,
     _singles_out,
-    _target,
+    _class_label,
     _detected_quasi,
     _place,
     _known,
+    _target,
 )
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from sfumato.contracts import Comparison
+from sfumato.contracts import COUNT, Comparison
 from sfumato.core.keyed import derive
 from sfumato.core.values import Finding
 from sfumato.evidence.run import measure
@@ -59,9 +59,15 @@ def compare(fitted: Fitted, part: pl.LazyFrame, count: Count, control: pl.LazyFr
         centers=fitted.centers(),
         key=derive(snapshot.release_key, "probes"),
         design="none" if control is None else "holdout",
-        population=None if population is None else population.fraction_of(snapshot.rows),
+        # The source's fraction is the policy's; those offered to the release are a part of the source.
+        population=None if population is None else population.fraction_of(snapshot.rows) * _offered(fitted),
         context=policy.context.model_dump(),
     )
+
+
+def _offered(fitted: Fitted) -> float:
+    """The share of the source's rows that are offered to the release, none of them held out."""
+    return 1 - fitted.plan.holdout_rows / fitted.plan.rows
 
 
 def twin(snapshot: Snapshot) -> Comparison:
@@ -75,10 +81,10 @@ def twin(snapshot: Snapshot) -> Comparison:
 
 
 def counted(frame: pl.LazyFrame, columns: Sequence[str]) -> pl.DataFrame:
-    """Distinct tuples of columns with their number of rows, in a column ``len``."""
+    """Distinct tuples of columns with their number of rows, in a column :data:`COUNT`."""
     if not columns:
-        return frame.select(pl.len()).collect(engine="streaming")
-    return frame.group_by(list(columns)).len().collect(engine="streaming").sort(list(columns))
+        return frame.select(pl.len().alias(COUNT)).collect(engine="streaming")
+    return frame.group_by(list(columns)).len(COUNT).collect(engine="streaming").sort(list(columns))
 
 
 def evidence(

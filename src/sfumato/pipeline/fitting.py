@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from sfumato.anonymity import MEASURES, MODELS
 from sfumato.anonymity.lattice import Problem, Solution, search
 from sfumato.anonymity.recoding import FullDomain
-from sfumato.classes.table import COUNT, FIRST, ClassTable, TupleTable
-from sfumato.contracts import ROW, PrivacyModel
+from sfumato.classes.table import FIRST, ClassTable, TupleTable
+from sfumato.contracts import COUNT, ROW, PrivacyModel
 from sfumato.core.canonical import canonical_json
 from sfumato.core.errors import InputError
 from sfumato.core.keyed import derive
@@ -48,8 +48,10 @@ class Fitted:
     def transform(self, batch: pl.DataFrame) -> pl.DataFrame:
         """The column transforms on raw rows; the house's own columns pass through."""
         changed = [
-            TRANSFORMS.resolve(step.action)().apply(
-                batch[step.column], _state(self.snapshot, step), _key(self.snapshot, step)
+            _one_zero(
+                TRANSFORMS.resolve(step.action)().apply(
+                    batch[step.column], _state(self.snapshot, step), _key(self.snapshot, step)
+                )
             )
             for step in self.plan.steps
             if step.action != "drop"
@@ -112,6 +114,14 @@ class Fitted:
         return found
 
 
+def _one_zero(values: pl.Series) -> pl.Series:
+    """Numbers without a negative zero, which counts as equal to zero and is written differently."""
+    if not values.dtype.is_float():
+        return values
+    zero = pl.Series(values.name, [0.0], dtype=values.dtype).new_from_index(0, len(values))
+    return zero.zip_with((values == 0).fill_null(False), values)
+
+
 def _centers(column: str, kind: Any, values: pl.Series, level: int) -> dict[str, dict[str, float]]:
     numbers = kind.centers(values, level)
     if numbers is None:
@@ -139,10 +149,10 @@ def fit(snapshot: Snapshot, part: pl.LazyFrame, held_out: int, progress: Progres
         steps=steps,
     )
     _check_key(snapshot, part)
+    _one_row_each(snapshot, part)
     fitted = Fitted(snapshot, plan, None, (), ())
     if policy.anonymity is None:
         return fitted
-    _one_row_each(snapshot, part)
     columns = protected(snapshot, steps)
     table = tuples(fitted, part, columns)
     ladders = tuple(
@@ -202,12 +212,12 @@ def recheck(models: Sequence[PrivacyModel], released: pl.DataFrame) -> None:
     """Check the privacy models on classes of rows as written.
 
     Args:
-        released: distinct tuples of the protected columns with their rows (column ``len``).
+        released: distinct tuples of the protected columns with their rows (column :data:`COUNT`).
 
     Raises:
         InputError: ``recheck-failed``.
     """
-    table = ClassTable(released["len"].cast(pl.Int64).to_numpy())
+    table = ClassTable(released[COUNT].cast(pl.Int64).to_numpy())
     for model in models:
         broken = int((~model.holds(table)).sum())
         if broken:
@@ -305,7 +315,7 @@ def _check_key(snapshot: Snapshot, part: pl.LazyFrame) -> None:
 
 
 def _one_row_each(snapshot: Snapshot, part: pl.LazyFrame) -> None:
-    """Refuse several rows a person: the classes of this recoding count rows."""
+    """Refuse several rows a person: the classes of recodings and of the class risks count rows."""
     if snapshot.policy.dataset.subject is None:
         return
     counts = part.select(pl.len().alias("rows"), pl.col(UNIT).n_unique().alias("people"))

@@ -18,9 +18,11 @@ from sfumato.pipeline.verbs import Watch, counter
 from sfumato.policy.load import load_policy
 from sfumato.policy.model import Evidence, Part, Policy
 from sfumato.project import Project, locate
+from sfumato.project.keys import KEYS
 from sfumato.project.project import FOLDER, PUBLIC_KEY
 from sfumato.release.custody import Custody, open_custody
 from sfumato.release.layout import CUSTODY, DATA, RELEASE
+from sfumato.release.manifest import committed
 from sfumato.release.verify import verify
 
 
@@ -102,6 +104,13 @@ def reopen(folder: Path, policy: Path | None, project: Path | None, watch: Watch
         )
     watch.stage("opening custody")
     custody = open_custody(folder / CUSTODY, opened)
+    if committed(folder / RELEASE) != dict(custody.commitments):
+        raise InputError(
+            "custody-closed",
+            "it is the custody of another release",
+            where=str(folder / CUSTODY),
+            remedy="put release/ and custody/ of one run side by side",
+        )
     snapshot = _snapshot(custody, opened, policy)
     watch.stage("fitting the policy again")
     part = snapshot.part(held_out=False)
@@ -136,18 +145,21 @@ def find_project(folder: Path, policy: Path | None, project: Path | None) -> Pat
 def expected_key(release: Path, key: Path | None, project: Path | None) -> bytes | None:
     """The public key that must have signed a release: the one given, else that of a project at hand.
 
+    A project is at hand if its private keys are: a public key that lies near a release may have come
+    with it, and says nothing of who signed.
+
     Raises:
         InputError: ``usage``: the key file cannot be read.
     """
     if key is None:
-        place = find_project(release, None, project) / PUBLIC_KEY
-        if not place.exists():
+        place = find_project(release, None, project)
+        if not (place / (KEYS if project is None else PUBLIC_KEY)).exists():
             if project is not None:
                 raise InputError(
                     "project-key", "no project here", where=str(project), remedy="check --project"
                 )
             return None
-        key = place
+        key = place / PUBLIC_KEY
     try:
         return key.read_bytes()
     except OSError as error:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import polars as pl
 
 from sfumato.contracts import ROW
-from sfumato.core.canonical import commitment
+from sfumato.core.canonical import canonical_json, commitment, sha256
 from sfumato.core.errors import InputError, nearest
 from sfumato.core.keyed import derive
 from sfumato.core.values import Inventory
@@ -86,10 +87,35 @@ class Snapshot:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the source's bytes: of its files one after another, or of the table as Arrow."""
+        return self._digest_now()
+
+    def refuse_changed(self) -> None:
+        """Refuse a source whose bytes are no longer those that the run began with: it is read many times.
+
+        Raises:
+            InputError: ``source-changed``.
+        """
+        if isinstance(self.source, pl.DataFrame):
+            return
+        expected = self.digest
+        try:
+            same = self._digest_now() == expected
+        except OSError:
+            same = False
+        if not same:
+            raise InputError(
+                "source-changed",
+                "the source changed while it was read",
+                where=self.source.label,
+                remedy="run again on a source that stays as it is",
+            )
+
+    def _digest_now(self) -> str:
         digest = hashlib.sha256()
         if isinstance(self.source, pl.DataFrame):
             buffer = io.BytesIO()
-            self.source.write_ipc_stream(buffer)
+            # How a table came together must not show in its bytes.
+            self.source.rechunk().write_ipc_stream(buffer)
             digest.update(buffer.getbuffer())
         else:
             for path in self.source.paths:
@@ -106,10 +132,14 @@ class Snapshot:
 
     @cached_property
     def policy_digest(self) -> str:
-        """SHA-256 of the policy's canonical JSON."""
-        from sfumato.core.canonical import canonical_json, sha256
-
-        return sha256(canonical_json(self.policy.model_dump(mode="json")))
+        """SHA-256 of the policy's canonical JSON with the digests of the hierarchy files that it names."""
+        files = {
+            str(column.hierarchy.params["path"])
+            for column in self.policy.columns.values()
+            if column.hierarchy is not None and "path" in column.hierarchy.params
+        }
+        digests = {path: _file_digest(self.folder / path) for path in sorted(files)}
+        return sha256(canonical_json([self.policy.model_dump(mode="json"), digests]))
 
     @cached_property
     def salt(self) -> bytes:
@@ -152,11 +182,20 @@ class Snapshot:
         key = derive(self.project.secret, "identity", self.policy.dataset.name, column)
 
         def identify(values: pl.Series) -> pl.Series:
-            texts = values.cast(pl.String).fill_null("")
+            # Blanks at the ends and another way to write an accent make no other person.
+            texts = (normalize("NFC", text.strip()) for text in values.cast(pl.String).fill_null(""))
             digests = b"".join(hmac.digest(key, text.encode(), "sha256")[:8] for text in texts)
             return pl.Series(values.name, np.frombuffer(digests, dtype="<u8").astype(np.uint64))
 
         return pl.col(column).map_batches(identify, return_dtype=pl.UInt64, is_elementwise=True)
+
+
+def _file_digest(path: Path) -> str | None:
+    """The digest of a file's bytes; whoever uses the file says what is wrong if it cannot be read."""
+    try:
+        return sha256(path.read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def file_source(policy: Policy, folder: Path) -> FileSource:

@@ -161,6 +161,7 @@ def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | N
         probes = loaded.policy.evidence.probes() if loaded.policy.evidence is not None else ()
         findings = evidence(snapshot, comparison, probes, lambda name: watch.stage(f"measuring {name}"))
         decision = decide(loaded.policy, findings)
+        snapshot.refuse_changed()
         watch.stage("writing the release")
         release = assemble(
             outgoing,

@@ -89,10 +89,12 @@ def draft(inventory: Inventory, source: FileSource, *, place: str, subject: str 
             "measure": "loss",
         }
     policy["context"] = {"release": "partner"}
+    target = inventory.target
+    learns = target is not None and not _is_dropped(inventory.column(target), inventory)
     policy["evidence"] = {
         "holdout": {"share": 0.2},
         "attacks": ["uniqueness", "linkage"],
-        "utility": ["distributions", "correlations", *(["learning"] if inventory.target else [])],
+        "utility": ["distributions", "correlations", *(["learning"] if learns else [])],
     }
     policy["gate"] = [
         {"metric": "risk.worst_class", "at_most": 0.2},

@@ -33,7 +33,7 @@ Place = tuple[str | int, ...]
 #: Policies are written by people; a longer file, or more values once its aliases are written out, is
 #: a mistake or an attack on the parser.
 LARGEST_POLICY = 4_000_000
-MOST_VALUES = 500_000
+MOST_VALUES = 200_000
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def load_policy(path: Path) -> LoadedPolicy:
     """
     text = _text(path)
     data, lines = _parse(text, path)
-    return LoadedPolicy(_validated(data, lambda place: _where(path, lines, place)), path, lines)
+    return LoadedPolicy(_validated(data, lambda *places: _where(path, lines, *places)), path, lines)
 
 
 def policy_from(data: Mapping[str, Any]) -> Policy:
@@ -71,7 +71,7 @@ def policy_from(data: Mapping[str, Any]) -> Policy:
     Raises:
         PolicyError: with every problem found.
     """
-    return _validated(data, lambda place: "policy: " + (".".join(str(part) for part in place) or "top"))
+    return _validated(data, lambda place, *_: "policy: " + (_dotted(place) or "top"))
 
 
 def parts_of(policy: Policy) -> Iterator[tuple[Place, Registry, Part]]:
@@ -177,10 +177,14 @@ def _plain(node: Any, place: Place, lines: dict[Place, int]) -> Any:
     return str(node)
 
 
-def _where(path: Path, lines: Mapping[Place, int], place: Place) -> str:
-    while place and place not in lines:
-        place = place[:-1]
-    return f"{path}:{lines.get(place, 1)}"
+def _where(path: Path, lines: Mapping[Place, int], *places: Place) -> str:
+    """``file:line`` of the one of these names of a place that reaches deepest."""
+    deepest: Place = ()
+    for place in places:
+        while place not in lines and place:
+            place = place[:-1]
+        deepest = max(deepest, place, key=len)
+    return f"{path}:{lines.get(deepest, 1)}"
 
 
 def _validated(data: Any, where: Any) -> Policy:
@@ -215,7 +219,8 @@ def _check_part(place: Place, registry: Registry, part: Part, where: Any) -> lis
     try:
         params.model_validate(part.params)
     except ValidationError as error:
-        return _problems(error, params, place, where)
+        # A probe's parameters stand below its name: attacks: [{linkage: {gaps: .1}}].
+        return _problems(error, params, place, lambda at: where(at, (*place, part.name, *at[len(place) :])))
     return []
 
 

@@ -206,6 +206,17 @@ def claimed_files(folder: Path) -> set[str] | None:
     return {MANIFEST, *opened.digests}
 
 
+def committed(folder: Path) -> Mapping[str, Any]:
+    """What a release of ours says of its private inputs: a commitment to each, by its name.
+
+    Raises:
+        EnvelopeError: the manifest is not one of ours.
+        OSError: missing or unreadable.
+    """
+    commitments: Mapping[str, Any] = open_envelope(read(folder)).predicate.get("commitments", {})
+    return commitments
+
+
 def digest_of(path: Path) -> str:
     """The SHA-256 digest of a file, read in pieces; a link is not followed."""
     import hashlib

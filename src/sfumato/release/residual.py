@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sfumato.core.disclosure import BASE
 from sfumato.core.values import Finding
 from sfumato.release.account import Account
 from sfumato.release.words import STATUSES, TITLES, interval, is_percent, model_words, title, value_words
@@ -168,6 +169,8 @@ def residual(attacks: Sequence[Finding]) -> list[str]:
 def _residual(finding: Finding) -> str:
     name, between = title(finding.metric), interval(finding)
     figure = value_words(finding.value, finding.unit) + (f", 95 % interval {between}" if between else "")
+    if finding.unit == "share" and finding.value == 0 and not between:
+        figure += f", which as counts are rounded may be {(BASE - 1) // 2} people"
     before = value_words(finding.before, finding.unit)
     reference = _without_release(finding)
     low = finding.value if finding.low is None else finding.low

@@ -12,7 +12,7 @@ from sfumato.core.values import Finding
 TITLES: Mapping[str, str] = {
     "risk.worst_class": "Risk of the most exposed person",
     "risk.marketer": "Mean risk over everybody",
-    "risk.at_risk": "People in classes of fewer than five",
+    "risk.at_risk": "People in small classes",
     "risk.unique": "People alone in their class",
     "risk.journalist": "Most exposed person in the population",
     "risk.population_unique": "People unique in the population",

@@ -23,7 +23,7 @@ from sfumato.core.errors import InputError
 from sfumato.release.layout import CUSTODY, CUSTODY_FILES, DATA, RELEASE, files_of
 from sfumato.release.manifest import claimed_files
 
-STAGING = ".sfumato-"
+STAGING = ".sfumato-staging-"
 _OLD = "old"
 #: What a disk says when it is full, over quota, broken or read-only.
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
@@ -71,7 +71,8 @@ class Outgoing:
         except OSError as error:
             self._clean()
             raise _failed(self.folder, error) from error
-        except InputError:
+        except BaseException:
+            # Also Ctrl-C, before there is a with block to leave.
             self._clean()
             raise
         return self
@@ -183,7 +184,7 @@ def _put_back(folder: Path, staging: Path) -> None:
 def _clear_stale(folder: Path) -> None:
     """Remove what killed runs left behind, after putting back what they had moved away."""
     for staging in sorted(folder.glob(f"{STAGING}*")):
-        if not staging.is_dir() or staging.is_symlink():
+        if not _is_ours(staging):
             continue
         descriptor = os.open(staging, os.O_RDONLY)
         try:
@@ -195,6 +196,13 @@ def _clear_stale(folder: Path) -> None:
             shutil.rmtree(staging)
         finally:
             os.close(descriptor)
+
+
+def _is_ours(staging: Path) -> bool:
+    """Whether a folder of that name holds nothing but what a run puts there."""
+    if staging.is_symlink() or not staging.is_dir():
+        return False
+    return {entry.name for entry in staging.iterdir()} <= {RELEASE, CUSTODY, _OLD}
 
 
 def _refuse_foreign(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import Field
 
 from sfumato import contracts
 from sfumato.core.canonical import canonical_json
+from sfumato.core.errors import InputError
 from sfumato.hierarchies import HIERARCHIES
 
 
@@ -35,11 +37,16 @@ class Generalize:
         folder: str = "."
 
     def fit(self, values: pl.DataFrame, params: Generalize.Params, key: bytes) -> dict[str, Any]:
-        """The level and the hierarchy, tried on the column's values."""
+        """The level and the hierarchy, tried on the column's values.
+
+        Raises:
+            InputError: ``hierarchy-invalid`` if the level is fixed and a value has no place in the hierarchy.
+        """
         del key
         state = params.model_dump()
         if params.level is not None:
             self.apply(values["value"], state, b"")
+            _refuse_uncovered(hierarchy(params.hierarchy, params.folder), values["value"].drop_nulls())
         return state
 
     def apply(self, batch: pl.Series, state: Mapping[str, Any], key: bytes) -> pl.Series:
@@ -58,15 +65,35 @@ class Generalize:
         return found["label"].alias(batch.name)
 
 
+def _refuse_uncovered(kind: Any, values: pl.Series) -> None:
+    domain = kind.domain()
+    if domain is None:
+        return
+    uncovered = int((~values.cast(pl.String).is_in(domain.implode())).sum())
+    if uncovered:
+        raise InputError(
+            "hierarchy-invalid",
+            f"{uncovered} distinct value(s) of the data have no row in the hierarchy",
+            remedy="add them, as the data write them",
+        )
+
+
 def hierarchy(spec: Mapping[str, Any], folder: str) -> Any:
-    """The hierarchy that a column's specification names; files are read once."""
-    return _hierarchy(canonical_json(dict(spec)), folder)
+    """The hierarchy that a column's specification names; a file is read once while it stays the same."""
+    return _hierarchy(canonical_json(dict(spec)), folder, _state_of(spec, folder))
+
+
+def _state_of(spec: Mapping[str, Any], folder: str) -> tuple[int, int] | None:
+    try:
+        found = Path(folder, str(spec["path"])).stat()
+    except (KeyError, OSError, ValueError):
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 @lru_cache(maxsize=1024)
-def _hierarchy(spec: bytes, folder: str) -> Any:
-    import json
-
+def _hierarchy(spec: bytes, folder: str, state: tuple[int, int] | None) -> Any:
+    del state
     params = json.loads(spec)
     kind = HIERARCHIES.resolve(params.pop("kind"))
     return kind(kind.Params(**params), Path(folder))

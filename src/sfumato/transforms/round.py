@@ -11,6 +11,9 @@ from pydantic import Field
 from sfumato import contracts
 from sfumato.transforms.numbers import require_numbers
 
+#: Floats have no halves beyond.
+_FAR = 2.0**52
+
 
 class Round:
     """Each number becomes the nearest multiple of ``to``; halves go up. Integers stay integers."""
@@ -32,8 +35,12 @@ class Round:
         """The rounded numbers; missing stays missing."""
         del key
         to = float(state["to"])
-        rounded = (batch.cast(pl.Float64) / to + 0.5).floor() * to
         whole = batch.dtype.is_integer() and to.is_integer()
-        return (rounded.round().cast(pl.Int64, strict=False) if whole else rounded.round(12)).alias(
+        numbers = pl.col(batch.name) if whole else pl.col(batch.name).cast(pl.Float64)
+        steps = numbers.cast(pl.Float64) / to
+        rounded = (steps + 0.5).floor() * to
+        rounded = rounded.round().cast(pl.Int64, strict=False) if whole else rounded.round(12)
+        # So far out every number that there is is a multiple already.
+        return batch.to_frame().select(pl.when(steps.abs() < _FAR).then(rounded).otherwise(numbers))[
             batch.name
-        )
+        ]

@@ -11,6 +11,8 @@ from pydantic import model_validator
 from sfumato import contracts
 from sfumato.transforms.numbers import require_numbers
 
+_BEYOND_INT64 = 2.0**63
+
 
 class TopBottomCode:
     """Numbers below ``bottom`` become ``bottom``, numbers above ``top`` become ``top``."""
@@ -41,7 +43,9 @@ class TopBottomCode:
         """The numbers within the bounds; missing stays missing."""
         del key
         bounds = [bound for bound in (state["bottom"], state["top"]) if bound is not None]
-        whole = batch.dtype.is_integer() and all(float(bound).is_integer() for bound in bounds)
+        whole = batch.dtype.is_integer() and all(
+            float(bound).is_integer() and abs(bound) < _BEYOND_INT64 for bound in bounds
+        )
         numbers = batch if whole else batch.cast(pl.Float64)
         cast = int if whole else float
         bottom, top = (None if state[end] is None else cast(state[end]) for end in ("bottom", "top"))

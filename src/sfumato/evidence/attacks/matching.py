@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from sfumato.contracts import COUNT
 from sfumato.evidence.features import as_type
 
 UNKNOWN = -1
@@ -55,20 +56,20 @@ class Classes:
 
     @classmethod
     def of(cls, counted: pl.DataFrame, columns: Sequence[str]) -> Classes:
-        """The classes of a count of tuples, which has a column ``len``; no columns make one class."""
-        sizes = counted["len"].cast(pl.Int64).to_numpy()
+        """The classes of a count of tuples, which has a column :data:`COUNT`; no columns make one class."""
+        sizes = counted[COUNT].cast(pl.Int64).to_numpy()
         tuples = counted.select(columns)
         return cls(tuple(columns), tuples, sizes if columns or not len(sizes) else sizes.sum(keepdims=True))
 
     @cached_property
     def levels(self) -> tuple[pl.DataFrame, ...]:
-        """For each column its labels with a ``code`` and the ``share`` of rows that have it."""
+        """For each column its ``label``s with a ``code`` and the ``share`` of rows that have it."""
         found = []
         for column in self.columns:
-            counted = pl.DataFrame([self.tuples[column], pl.Series("len", self.sizes)])
-            level = counted.group_by(column).agg(pl.col("len").sum()).sort(column, nulls_last=True)
-            share = (pl.col("len") / max(1, self.rows)).alias("share")
-            found.append(level.select(column, share).with_row_index("code"))
+            counted = pl.DataFrame([self.tuples[column].alias("label"), pl.Series(COUNT, self.sizes)])
+            level = counted.group_by("label").agg(pl.col(COUNT).sum()).sort("label", nulls_last=True)
+            share = (pl.col(COUNT) / max(1, self.rows)).alias("share")
+            found.append(level.select("label", share).with_row_index("code"))
         return tuple(found)
 
     @cached_property
@@ -197,8 +198,12 @@ def _confidence(weight: NDArray[np.float64], mass: NDArray[np.float64], rows: in
 
 def _encode(series: pl.Series, level: pl.DataFrame) -> NDArray[np.int32]:
     """The code of each label of a column, :data:`UNKNOWN` where the level table has none."""
-    held, lost = as_type(series, level[series.name].dtype)
-    found = held.to_frame().join(level, on=series.name, how="left", nulls_equal=True, maintain_order="left")
+    held, lost = as_type(series, level["label"].dtype)
+    found = (
+        held.alias("label")
+        .to_frame()
+        .join(level, on="label", how="left", nulls_equal=True, maintain_order="left")
+    )
     codes = found["code"].cast(pl.Int32).fill_null(UNKNOWN).to_numpy().copy()
     codes[lost.to_numpy()] = UNKNOWN
     return codes

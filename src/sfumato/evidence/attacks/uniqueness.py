@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sfumato import contracts
-from sfumato.contracts import Comparison
+from sfumato.contracts import COUNT, Comparison
 from sfumato.core.values import Finding
 from sfumato.evidence.attacks.population import expected_inverse_size, population_unique
 from sfumato.evidence.columns import attack_columns, factual_columns
@@ -64,7 +64,7 @@ class _Risks:
     @classmethod
     def of(cls, count: Counter, columns: Sequence[str], any_of: str) -> _Risks:
         """The classes over some columns; none of them makes one class of all rows."""
-        sizes = count(columns or (any_of,))["len"].cast(pl.Int64).to_numpy()
+        sizes = count(columns or (any_of,))[COUNT].cast(pl.Int64).to_numpy()
         sizes = sizes[sizes > 0]
         return cls(sizes if columns or not len(sizes) else sizes.sum(keepdims=True))
 
