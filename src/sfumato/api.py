@@ -41,6 +41,7 @@ class Result:
     decision: Decision | None
     folder: Path | None
     _model: Any = None
+    _types: Any = None
 
     @property
     def passed(self) -> bool:
@@ -57,7 +58,11 @@ class Result:
         if not self.passed or self.folder is None:
             raise InputError("usage", "there are no released rows", remedy="see .decision for the reasons")
         engine, (path, *_) = LocalEngine(), sorted((self.folder / DATA).iterdir())
-        frame = engine.scan(FileSource((path,), path.suffix[1:])).drop(ROW).collect(engine="streaming")
+        frame = (
+            engine.scan(FileSource((path,), path.suffix[1:], types=self._types))
+            .drop(ROW)
+            .collect(engine="streaming")
+        )
         return like(frame, self._model)
 
     def finding(self, metric: str, target: str = "release") -> Finding:
@@ -148,7 +153,9 @@ def run(
     loaded, snapshot = _opened(policy, data, project)
     found = verbs.run(loaded, snapshot, Path(output))
     assert found.release is not None
-    return Result(found.inventory, found.plan, found.findings, found.decision, found.release.folder, data)
+    return Result(
+        found.inventory, found.plan, found.findings, found.decision, found.release.folder, data, found.types
+    )
 
 
 def attack(folder: str | Path, *, against: str | None = None, truth: str | None = None) -> list[Finding]:

@@ -128,3 +128,29 @@ def test_public_names_are_all_there() -> None:
         assert getattr(sf, name) is not None
     with pytest.raises(AttributeError):
         _ = sf.no_such_name
+
+
+def test_a_second_release_of_the_same_people_says_what_is_not_measured(
+    table: pl.DataFrame, tmp_path: Path
+) -> None:
+    def released(*names: str) -> sf.Result:
+        columns = {name: POLICY["columns"][name] for name in names}
+        policy = POLICY | {
+            "columns": columns,
+            "dataset": {"name": "survey", "source": {"path": "unused.csv"}},
+        }
+        return sf.run(policy, table, output=tmp_path / "-".join(names), project=tmp_path / "keys")
+
+    first, again, second = released("age", "abuse"), released("age", "abuse"), released("married", "abuse")
+    composition = "composition.earlier_releases"
+    assert not any(finding.metric == composition for result in (first, again) for finding in result.findings)
+    assert second.finding(composition).status == "not-measured"
+    assert "1 earlier release" in (second.folder / "dossier.html").read_text()
+
+
+def test_a_csv_release_reads_back_in_its_own_types(table: pl.DataFrame, tmp_path: Path) -> None:
+    coded = table.with_columns(pl.Series("abuse", ["1.50", "1.5"] * (table.height // 2)))
+    result = sf.run(
+        POLICY | {"release": {"format": "csv"}}, coded, output=tmp_path / "out", project=tmp_path / "keys"
+    )
+    assert set(result.data["abuse"]) == {"1.50", "1.5"}

@@ -68,3 +68,15 @@ def test_an_unmeasured_finding_keeps_its_reason() -> None:
     silent = Finding(metric="m", unit="share", goal="low", n=3, status="no-power", source="s", note="too few")
     assert publish(silent).note == "too few"
     assert publish(silent).n == 5
+
+
+def test_a_difference_is_no_finer_than_a_rounded_count_of_its_smallest_group() -> None:
+    assert publish(finding(0.0871, 100, unit="difference")).value == 0.1
+    assert publish(finding(0.0871, 100_000, unit="difference")).value == 0.087
+
+
+def test_what_stands_beside_an_unmeasured_figure_is_rounded_too() -> None:
+    silent = Finding(
+        metric="m", unit="share", goal="low", n=1000, status="no-power", source="s", before=0.1234
+    )
+    assert publish(silent).before == 0.125

@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
+import sfumato as sf
 from sfumato.anonymity import MEASURES
 from sfumato.anonymity.k_anonymity import KAnonymity
 from sfumato.anonymity.lattice import Problem, Solution, search
@@ -257,11 +258,30 @@ def test_a_count_that_rounds_to_nobody_is_not_called_nobody() -> None:
     assert "may be 2 people" in words
 
 
-def test_a_target_of_many_values_that_outsiders_know_is_a_quasi_identifier() -> None:
+def test_a_target_that_outsiders_know_is_a_quasi_identifier() -> None:
     draw = np.random.default_rng(0)
     table = pl.DataFrame({"age": draw.integers(20, 60, 3000), "married": draw.integers(0, 2, 3000)})
     assert take_inventory(table, target="age").column("age").role == "quasi-identifier"
-    assert take_inventory(table, target="married").column("married").role == "insensitive"
+    assert take_inventory(table, target="married").column("married").role == "quasi-identifier"
+
+
+def test_a_target_leaves_the_classes_only_where_the_policy_calls_it_sensitive(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    table = pl.DataFrame({"age": draw.integers(20, 60, 3000), "married": draw.integers(0, 2, 3000)})
+    columns = {
+        "age": {"role": "quasi-identifier", "why": "w"},
+        "married": {"role": "insensitive", "why": "w"},
+    }
+    policy = {
+        "sfumato": 1,
+        "dataset": {"name": "d", "source": {"path": "x.csv"}, "target": "married"},
+        "columns": columns,
+        "anonymity": {"models": [{"model": "k-anonymity", "k": 5}]},
+    }
+    (problem,) = sf.check(policy, table, project=tmp_path / "keys")
+    assert "married" in problem.what
+    columns["married"]["sensitive"] = True
+    assert sf.check(policy, table, project=tmp_path / "keys") == ()
 
 
 def test_a_copy_of_the_keys_beside_the_output_is_not_cleared_away(tmp_path: Path) -> None:

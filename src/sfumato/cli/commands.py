@@ -187,14 +187,14 @@ def verify(
 ) -> None:
     """Check a release against its signed manifest, offline."""
     from sfumato.cli import show
-    from sfumato.pipeline.revisit import expected_key
+    from sfumato.pipeline.revisit import expected_key, find_project
     from sfumato.release.verify import verify as verify_release
 
     found = verify_release(release, key_pem=expected_key(release, key, project))
     if as_json:
         _print_json(found.model_dump(mode="json"))
     else:
-        show.verification(found)
+        show.verification(found, key or find_project(release, None, project))
     if found.exit_code:
         raise typer.Exit(found.exit_code)
 

@@ -112,9 +112,17 @@ for command in commands.ALL:
     app.command()(_answering(command))
 
 
+def _interrupted(number: int, frame: object) -> None:
+    """Stop at Ctrl-C, once: Polars tells of it as well, and a second time would interrupt the clearing up."""
+    del number, frame
+    if not isinstance(sys.exc_info()[1], KeyboardInterrupt):
+        raise KeyboardInterrupt
+
+
 def main() -> None:
     """Run the command line."""
     signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGINT, _interrupted)
     if sys.stdout is None:
         # Whoever started us closed it; the first file opened must not take its place.
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115

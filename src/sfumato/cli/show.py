@@ -14,7 +14,7 @@ from rich.text import Text
 from sfumato.core.errors import Problem
 from sfumato.core.printable import printable
 from sfumato.core.values import AnonymityPlan, ColumnProfile, Finding, Inventory, Role
-from sfumato.pipeline.verbs import Outcome, Watch
+from sfumato.pipeline.verbs import COMPOSITION, Outcome, Watch
 from sfumato.release.verify import Verification
 from sfumato.release.words import STATUSES, interval, title, value_words
 
@@ -224,12 +224,14 @@ def findings(found: Sequence[Finding], heading: str) -> None:
     _findings(_console(), heading, found)
 
 
-def verification(found: Verification) -> None:
-    """Whether a release is what was signed."""
+def verification(found: Verification, expected: Path) -> None:
+    """Whether a release is what was signed; ``expected`` is the key or project it was compared with."""
     console = _console()
     console.print(_text(found.words), style="green" if found.intact else "bold red", soft_wrap=True)
     for problem in found.problems[1:]:
         console.print(_text(f"  {problem}"), soft_wrap=True)
+    if found.signer_checked:
+        console.print(_text(f"the signer was compared with {expected}"), soft_wrap=True)
 
 
 def _steps(console: Console, outcome: Outcome) -> None:
@@ -324,6 +326,9 @@ def _decision(console: Console, found: Outcome) -> None:
         mark = _text("passed  ", style="green") if reason.passed else _text("refused ", style="bold red")
         console.print(mark + _text(f"{reason.threshold}: {reason.words}"), soft_wrap=True)
     console.print()
+    for finding in found.findings:
+        if finding.metric == COMPOSITION:
+            console.print(_text(finding.note, style="yellow"), soft_wrap=True)
     word = (
         "[bold green]The gate passed the release.[/]"
         if passed

@@ -68,6 +68,10 @@ def _rounded(finding: Finding, figure: float) -> float:
         return round_count(figure)
     if finding.unit == "share":
         return round_share(figure, finding.n)
+    if finding.unit == "difference":
+        # One count of a group moves a difference by 1 / n: no finer than the rounding of that count.
+        step = max(0.001, BASE / finding.n)
+        return round(round(figure / step) * step, 3)
     return round(figure, 3)
 
 

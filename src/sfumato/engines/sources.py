@@ -193,6 +193,13 @@ def check_names(names: Sequence[str], where: str) -> None:
             raise InputError(
                 "source-columns", f'the column name "{name}" occurs twice', where=where, remedy=remedy
             )
+        if name == "*" or (name.startswith("^") and name.endswith("$")):
+            raise InputError(
+                "source-columns",
+                f'the column name "{name}" reads as a pattern for columns',
+                where=where,
+                remedy="rename the column",
+            )
         if name.startswith(RESERVED):
             raise InputError(
                 "source-columns",

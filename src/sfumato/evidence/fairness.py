@@ -199,7 +199,7 @@ def _by_group(comparison: Comparison, grouping: Grouping, tested: _Tested, resam
         if gap is not None:
             figure = percentile(_spread(after[i, power]), _spread(resampled[i, power]))
             earlier = float(_spread(before[i, power]))
-            findings.append(_gap(grouping, gap, figure, earlier, int(people[power].sum()), power, note))
+            findings.append(_gap(grouping, gap, figure, earlier, _smallest(people[power]), power, note))
     return findings
 
 
@@ -217,6 +217,11 @@ def _gap(
     left_out = int((~power).sum())
     note = f"{note}; {left_out} group(s) too small to compare" if left_out else note
     return REPORT.measured(metric, figure, n, target=grouping.column, before=before, note=note)
+
+
+def _smallest(people: NDArray[np.int64]) -> int:
+    """The people that a gap rests on: a difference is known no better than its smallest group."""
+    return int(people.min()) if len(people) else 0
 
 
 def _has_power(metric: str, truth: NDArray[np.bool_]) -> bool:
@@ -304,6 +309,6 @@ def _suppression(comparison: Comparison, grouping: Grouping) -> list[Finding]:
         gap = REPORT.silent("fairness.suppression_gap", "no-power", ONE_GROUP, target=grouping.column)
     else:
         (most, _), (least, _) = (pick(rates, key=lambda rate: rate[0].value) for pick in (max, min))
-        n = sum(size for _, size in rates)
+        n = min(size for _, size in rates)
         gap = REPORT.measured("fairness.suppression_gap", newcombe(most, least), n, target=grouping.column)
     return [*findings, gap]

@@ -22,8 +22,6 @@ from sfumato.inventory.profile import Measured
 SINGLES_OUT = 0.01
 #: A column "the same for everybody" needs that many to be said of.
 _LEAST_ROWS = 10
-#: A target of at most so many values is one of classes.
-_MOST_CLASSES = 10
 #: A column that tells this share of the target deserves a question.
 _TELLING = 0.5
 
@@ -159,14 +157,6 @@ def _singles_out(facts: Facts) -> tuple[Role, str] | None:
     return Role.QUASI_IDENTIFIER, f"Its value alone singles out {share} of the rows.{_also(facts)}"
 
 
-def _class_label(facts: Facts) -> tuple[Role, str] | None:
-    """A target of few classes goes before what outsiders know: to learn what they know is the purpose.
-
-    One of many values does not, or naming a postcode as the target would take it out of every class.
-    """
-    return _target(facts) if facts.column.distinct <= _MOST_CLASSES else None
-
-
 def _target(facts: Facts) -> tuple[Role, str] | None:
     if not facts.is_target:
         return None
@@ -203,7 +193,6 @@ _RULES: tuple[Rule, ...] = (
     _direct,
     _constant,
     _singles_out,
-    _class_label,
     _detected_quasi,
     _place,
     _known,

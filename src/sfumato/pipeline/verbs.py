@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from sfumato.policy.checks import check_policy, unknown_columns
 from sfumato.policy.load import LoadedPolicy
 from sfumato.release.account import DataFile
 from sfumato.release.assemble import Release, assemble
+from sfumato.release.custody import commit
 from sfumato.release.layout import RELEASE
 from sfumato.release.writer import Outgoing
 
@@ -39,11 +40,16 @@ class Watch:
         """So much of a step is done."""
 
 
+#: The finding on earlier releases of the same people.
+COMPOSITION = "composition.earlier_releases"
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a run found, did and decided.
 
-    ``release`` is None where nothing was written, which is so for a plan alone.
+    ``release`` is None where nothing was written, which is so for a plan alone; ``types`` are those of
+    the columns that left.
     """
 
     inventory: Inventory
@@ -51,6 +57,7 @@ class Outcome:
     findings: tuple[Finding, ...] = ()
     decision: Decision | None = None
     release: Release | None = None
+    types: Mapping[str, pl.DataType] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
         """The outcome as the JSON document of ``plan --json`` and ``run --json``."""
@@ -151,7 +158,7 @@ def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | N
         written = _write(fitted, part, outgoing.data_folder)
         count = counter(fitted, written)
         watch.stage("checking the rows as written")
-        data = [_data_file(path) for path in written]
+        data = [_data_file(path, released_types(fitted)) for path in written]
         recheck_columns(fitted, data)
         if fitted.recoding is not None:
             recheck(fitted.models, count(fitted.recoding.columns))
@@ -160,6 +167,7 @@ def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | N
         comparison = compare(fitted, part, count, control)
         probes = loaded.policy.evidence.probes() if loaded.policy.evidence is not None else ()
         findings = evidence(snapshot, comparison, probes, lambda name: watch.stage(f"measuring {name}"))
+        findings += _earlier(snapshot)
         decision = decide(loaded.policy, findings)
         snapshot.refuse_changed()
         watch.stage("writing the release")
@@ -180,7 +188,9 @@ def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | N
             salt=snapshot.salt,
             meanings=_meanings(findings),
         )
-    return Outcome(snapshot.inventory, fitted.plan, tuple(findings), decision, release)
+    return Outcome(
+        snapshot.inventory, fitted.plan, tuple(findings), decision, release, released_types(fitted)
+    )
 
 
 def recheck_columns(fitted: Fitted, data: Sequence[DataFile]) -> None:
@@ -237,16 +247,20 @@ def _write(fitted: Fitted, part: pl.LazyFrame, folder: Path) -> Sequence[Path]:
 
 def counter(fitted: Fitted, written: Sequence[Path]) -> Callable[[Sequence[str]], pl.DataFrame]:
     """Counts over the rows as written, in the types that the plan gives them."""
-    engine = fitted.snapshot.engine
-    schema = fitted.describe(fitted.snapshot.frame.head(0).collect()).schema
-    source = FileSource(tuple(written), fitted.snapshot.policy.release.format, types=schema)
-    frame = engine.scan(source).select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+    engine, types = fitted.snapshot.engine, released_types(fitted)
+    source = FileSource(tuple(written), fitted.snapshot.policy.release.format, types=types)
+    frame = engine.scan(source).select(pl.col(name).cast(dtype) for name, dtype in types.items())
     return lambda columns: counted(frame, columns)
 
 
-def _data_file(path: Path) -> DataFile:
+def released_types(fitted: Fitted) -> Mapping[str, pl.DataType]:
+    """The columns of the release with their types."""
+    return fitted.describe(fitted.snapshot.frame.head(0).collect()).schema
+
+
+def _data_file(path: Path, types: Mapping[str, pl.DataType]) -> DataFile:
     engine = LocalEngine()
-    schema = engine.schema(engine.scan(FileSource((path,), path.suffix[1:])))
+    schema = engine.schema(engine.scan(FileSource((path,), path.suffix[1:], types=types)))
     return DataFile(path.name, {name: _type_name(dtype) for name, dtype in schema.items()})
 
 
@@ -259,6 +273,33 @@ def _type_name(dtype: pl.DataType) -> str:
     return names.get(dtype, "datetime" if isinstance(dtype, pl.Datetime) else "text")
 
 
+def _earlier(snapshot: Snapshot) -> list[Finding]:
+    """What is not measured yet: what this release gives away together with earlier ones of the dataset."""
+    this = (snapshot.policy_digest, commit(snapshot.salt, "source", snapshot.digest))
+    attempts = snapshot.project.releases(snapshot.policy.dataset.name)
+    others = {
+        (attempt.policy_digest, attempt.source_commitment) for attempt in attempts if attempt.passed
+    } - {this}
+    if not others:
+        return []
+    count = f"{len(others)} earlier release{'s' if len(others) > 1 else ''}"
+    return [
+        Finding(
+            metric=COMPOSITION,
+            unit="probability",
+            goal="low",
+            n=0,
+            status="not-measured",
+            source="ledger",
+            note=f"{count} of this dataset left before; what all of them give away together is not measured",
+        )
+    ]
+
+
 def _meanings(findings: Sequence[Finding]) -> dict[str, str]:
     """One line on each metric, from the probe that reports it."""
-    return {finding.metric: probe(finding.source).metrics[finding.metric][1] for finding in findings}
+    return {
+        finding.metric: probe(finding.source).metrics[finding.metric][1]
+        for finding in findings
+        if finding.metric != COMPOSITION
+    }

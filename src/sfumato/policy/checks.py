@@ -15,6 +15,7 @@ from sfumato.core.errors import InputError, Problem, nearest
 from sfumato.core.values import Inventory, Role
 from sfumato.evidence import probe
 from sfumato.hierarchies import HIERARCHIES
+from sfumato.inventory.roles import SINGLES_OUT
 from sfumato.policy.load import LoadedPolicy
 from sfumato.policy.model import Column, Part, Policy
 from sfumato.transforms import TRANSFORMS
@@ -86,6 +87,9 @@ def _roles(policy: Policy, inventory: Inventory, where: Where) -> Iterator[Probl
     for name, column in policy.columns.items():
         profile = found.get(name)
         if profile is None or column.done == "drop" or policy.approved(f"column {name}"):
+            continue
+        if name == policy.dataset.target and column.sensitive and profile.unique < SINGLES_OUT:
+            # What is to be learned may count as unknown, as any sensitive column does, if the policy says so.
             continue
         if column.role is Role.INSENSITIVE and profile.role is not Role.INSENSITIVE:
             yield Problem(

@@ -18,10 +18,13 @@ from ruamel.yaml.comments import CommentedMap
 from sfumato.core.errors import InputError
 from sfumato.core.values import ColumnProfile, Inventory, Role
 from sfumato.engines.sources import FileSource
+from sfumato.inventory.roles import SINGLES_OUT
 from sfumato.project.keys import write_whole
 
 #: A draft's lattice has at most this many nodes: some minutes of search on a large table.
 LARGEST_DRAFT = 200_000
+
+_TARGET = "It is the target, and counts as unknown to others: if they know it, make it a quasi-identifier."
 
 _HEADER = """\
 A draft policy, written from an inventory. It is on the safe side, and it is a draft: read every why,
@@ -78,8 +81,7 @@ def draft(inventory: Inventory, source: FileSource, *, place: str, subject: str 
     policy["sfumato"] = 1
     policy["dataset"] = _dataset(inventory, source, place, subject)
     policy["columns"] = CommentedMap(
-        (column.name, _column(column, dropped=column.name == subject or _is_dropped(column, inventory)))
-        for column in inventory.columns
+        (column.name, _column(column, inventory, subject)) for column in inventory.columns
     )
     if _searchable(policy["columns"], inventory):
         policy["anonymity"] = {
@@ -121,7 +123,10 @@ def _dataset(inventory: Inventory, source: FileSource, place: str, subject: str 
     return dataset
 
 
-def _column(column: ColumnProfile, dropped: bool) -> CommentedMap:
+def _column(column: ColumnProfile, inventory: Inventory, subject: str | None) -> CommentedMap:
+    dropped = column.name == subject or _is_dropped(column, inventory)
+    if column.name == inventory.target and not dropped and column.unique < SINGLES_OUT:
+        return CommentedMap(role=Role.INSENSITIVE.value, sensitive=True, why=f"{column.why} {_TARGET}")
     written = CommentedMap(role=column.role.value)
     if column.sensitive:
         written["sensitive"] = True

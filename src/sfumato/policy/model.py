@@ -268,6 +268,14 @@ class Evidence(Section):
             return Part(name="fairness", params=value)
         return value
 
+    @model_validator(mode="after")
+    def _once_each(self) -> Self:
+        names = [part.name for part in self.probes()]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{twice[0]} is asked for twice: name it once, with its parameters")
+        return self
+
     def probes(self) -> tuple[Part, ...]:
         """Every probe asked for, attacks first."""
         return (*self.attacks, *self.utility, *((self.fairness,) if self.fairness else ()))

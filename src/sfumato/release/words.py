@@ -18,6 +18,7 @@ TITLES: Mapping[str, str] = {
     "risk.population_unique": "People unique in the population",
     "risk.unique_all_columns": "People unique, every column known",
     "risk.worst_class_all_columns": "Most exposed person, every column known",
+    "composition.earlier_releases": "Together with earlier releases",
     "linkage.success": "Linkage: people of a register found",
     "linkage.excess": "Linkage: found beyond people not there",
     "linkage.precision": "Linkage: right among the surest claims",
