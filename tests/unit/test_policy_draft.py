@@ -55,6 +55,11 @@ def test_no_direct_identifier_and_nothing_that_gives_the_target_away_leaves(surv
             assert loaded.policy.columns[column.name].done == "drop"
 
 
+def test_the_target_leaves_as_a_sensitive_column(survey) -> None:
+    target = survey[0].policy.columns["employ"]
+    assert (target.role, target.sensitive, target.done) == ("insensitive", True, "keep")
+
+
 def test_of_two_columns_that_say_the_same_the_first_stays(survey) -> None:
     columns = survey[0].policy.columns
     assert [columns[name].done for name in ("age", "agesq", "educ", "educsq")] == ["generalize", "drop"] * 2

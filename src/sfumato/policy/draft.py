@@ -196,7 +196,8 @@ def _is_second_copy(column: ColumnProfile, inventory: Inventory) -> bool:
         other = inventory.column(name)
         mutual = column.name in other.function_of
         before = names.index(name) < names.index(column.name)
-        if other.role is Role.QUASI_IDENTIFIER and (before or not mutual):
+        leaves = other.role is Role.QUASI_IDENTIFIER and not other.determines_target
+        if leaves and (before or not mutual):
             return True
     return False
 
