@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-import release_example as example
 
+import release_example as example
 from sfumato.project import Project
 from sfumato.release.account import DataFile
 from sfumato.release.assemble import Release, assemble

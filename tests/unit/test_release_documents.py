@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-import release_example as example
 from ruamel.yaml import YAML
 
+import release_example as example
 from sfumato.core.errors import InputError
 from sfumato.core.values import AnonymityPlan, Decision, Finding
 from sfumato.project import Project

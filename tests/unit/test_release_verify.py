@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import release_example as example
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+import release_example as example
 from sfumato.core.canonical import canonical_json
 from sfumato.core.errors import InputError
 from sfumato.project import Project
