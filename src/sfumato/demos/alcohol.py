@@ -53,7 +53,7 @@ def prepare(folder: Path) -> Path:
                 "output-exists",
                 "a file of this name is here, and it is not the demo's",
                 where=str(folder / name),
-                remedy="choose another folder",
+                remedy="choose another folder, or remove it if it is an older demo's",
             )
     for name, content in files.items():
         (folder / name).write_bytes(content)
