@@ -310,7 +310,7 @@ def _words(finding: Finding, figure: float | None) -> str:
 def _measured(finding: Finding) -> Text:
     if finding.status != "measured":
         return _text(f"{STATUSES[finding.status]}: {finding.note}", style="yellow")
-    value = _text(value_words(finding.value, finding.unit), style="bold")
+    value = _text(_words(finding, finding.value), style="bold")
     if interval(finding):
         low, high = (value_words(end, finding.unit).split()[0] for end in (finding.low, finding.high))
         value += Text(f"\n{low} to {high}", style="dim")
