@@ -154,3 +154,13 @@ def test_a_csv_release_reads_back_in_its_own_types(table: pl.DataFrame, tmp_path
         POLICY | {"release": {"format": "csv"}}, coded, output=tmp_path / "out", project=tmp_path / "keys"
     )
     assert set(result.data["abuse"]) == {"1.50", "1.5"}
+
+
+def test_a_release_that_another_project_signed_is_not_replaced(table: pl.DataFrame, tmp_path: Path) -> None:
+    theirs = sf.run(POLICY, table, output=tmp_path / "out", project=tmp_path / "theirs")
+    before = (theirs.folder / "manifest.json").read_bytes()
+    with pytest.raises(sf.InputError, match="another project signed") as refused:
+        sf.run(POLICY, table, output=tmp_path / "out", project=tmp_path / "ours")
+    assert refused.value.code == "output-exists"
+    assert (theirs.folder / "manifest.json").read_bytes() == before
+    assert sf.run(POLICY, table, output=tmp_path / "out", project=tmp_path / "theirs").passed

@@ -151,7 +151,7 @@ def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | N
     """
     watch = watch or Watch()
     _refuse_source_inside(snapshot, folder)
-    with Outgoing(folder) as outgoing:
+    with Outgoing(folder, snapshot.project.fingerprint) as outgoing:
         fitted = _fitted(loaded, snapshot, watch)
         part = snapshot.part(held_out=False)
         watch.stage("writing the rows aside")

@@ -206,6 +206,11 @@ def claimed_files(folder: Path) -> set[str] | None:
     return {MANIFEST, *opened.digests}
 
 
+def signer_of(folder: Path) -> str:
+    """The fingerprint of the key that signed a release of ours; errors as :func:`committed`."""
+    return fingerprint(open_envelope(read(folder)).signer)
+
+
 def committed(folder: Path) -> Mapping[str, Any]:
     """What a release of ours says of its private inputs: a commitment to each, by its name.
 

@@ -21,7 +21,7 @@ from typing import Self
 
 from sfumato.core.errors import InputError
 from sfumato.release.layout import CUSTODY, CUSTODY_FILES, DATA, RELEASE, files_of
-from sfumato.release.manifest import claimed_files
+from sfumato.release.manifest import claimed_files, signer_of
 
 STAGING = ".sfumato-staging-"
 _OLD = "old"
@@ -34,6 +34,7 @@ class Outgoing:
 
     Args:
         folder: where ``release/`` and ``custody/`` are to appear; made if missing.
+        signer: the fingerprint of the key whose releases there may be replaced; without one, of any key.
 
     Raises:
         InputError: on entering, ``output-exists`` if something there is not an earlier output of ours;
@@ -46,8 +47,9 @@ class Outgoing:
     ['plan.json']
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, signer: str | None = None) -> None:
         self.folder = folder
+        self.signer = signer
         self._made_folder = False
         self._staging: Path | None = None
         self._lock = -1
@@ -61,7 +63,7 @@ class Outgoing:
                 raise _exists(self.folder, "it is not a folder")
             with _locked(self.folder):
                 _clear_stale(self.folder)
-                _refuse_foreign(self.folder)
+                _refuse_foreign(self.folder, self.signer)
                 self._staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=self.folder))
                 # Held until the end: a later run takes only folders for stale whose lock is free.
                 self._lock = os.open(self._staging, os.O_RDONLY)
@@ -136,7 +138,7 @@ class Outgoing:
         _synchronize(self._staged)
         check(self.release_folder)
         with _locked(self.folder):
-            _refuse_foreign(self.folder)
+            _refuse_foreign(self.folder, self.signer)
             _exchange(self.folder, self._staged)
         return self.folder / RELEASE, self.folder / CUSTODY
 
@@ -205,12 +207,14 @@ def _is_ours(staging: Path) -> bool:
     return {entry.name for entry in staging.iterdir()} <= {RELEASE, CUSTODY, _OLD}
 
 
-def _refuse_foreign(folder: Path) -> None:
+def _refuse_foreign(folder: Path, signer: str | None) -> None:
     release, custody = folder / RELEASE, folder / CUSTODY
     if release.is_symlink() or release.exists():
         claimed = claimed_files(release)
         if claimed is None:
             raise _exists(release, "it is not a release that we wrote")
+        if signer is not None and signer_of(release) != signer:
+            raise _exists(release, "it is a release that another project signed")
         if set(files_of(release).names) - claimed:
             raise _exists(release, "it holds files that its manifest does not name")
     if custody.exists() or custody.is_symlink():
