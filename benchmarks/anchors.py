@@ -15,10 +15,10 @@ import numpy as np
 import polars as pl
 
 from benchmarks.report import data_folder, keep
-from sfumato.anonymity.k_anonymity import KAnonymity
 from sfumato.anonymity.lattice import Problem, search
-from sfumato.anonymity.loss import Loss
-from sfumato.classes.table import COUNT, FIRST, TupleTable
+from sfumato.anonymity.measures.loss import Loss
+from sfumato.anonymity.models.k_anonymity import KAnonymity
+from sfumato.classes.table import COUNT, FIRST, TupleTable, Units
 from sfumato.contracts import ROW
 from sfumato.engines.local import LocalEngine
 from sfumato.engines.sources import FileSource
@@ -51,7 +51,9 @@ def problem(folder: Path, limit: float) -> Problem:
         index = {value: i for i, value in enumerate(found["value"])}
         positions.append([index[value] for value in table.tuples[column]])
     models = [KAnonymity(KAnonymity.Params(k=5))]
-    return Problem(ladders, np.array(positions), table.counts, models, int(limit * table.rows + 1e-9), Loss)
+    return Problem(
+        ladders, np.array(positions), Units(table.counts), models, int(limit * table.rows + 1e-9), Loss
+    )
 
 
 def main() -> int:

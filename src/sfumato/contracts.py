@@ -82,12 +82,21 @@ class Transform(Protocol):
 
 
 class PrivacyModel(Protocol):
-    """What every class of people must satisfy."""
+    """What every class of people must satisfy.
+
+    A model of the ``whole`` table (an average risk, say) has a promise about all classes together; it
+    says of the smallest classes that they do not hold until the others keep it.
+    """
 
     Params: ClassVar[type[Params]]
     summary: ClassVar[str]
-    #: If a table satisfies the model, does every more general one? Searches prune only then.
+    #: Do classes that hold, put together, hold? Then every more general table without suppression does.
     monotone: ClassVar[bool]
+    #: Does a class that holds still hold with anybody added? Then searches prune with suppression too.
+    absorbing: ClassVar[bool]
+    whole: ClassVar[bool]
+    #: The sensitive column that it looks at, None if it counts people only.
+    on: str | None
 
     def __init__(self, params: Any) -> None: ...
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sfumato.anonymity.k_anonymity import KAnonymity
 from sfumato.anonymity.lattice import LARGEST_LATTICE, Problem, search
-from sfumato.anonymity.loss import Loss, granularity, raw_loss
+from sfumato.anonymity.measures.loss import Loss, granularity, raw_loss
+from sfumato.anonymity.models.k_anonymity import KAnonymity
 from sfumato.classes.grouping import combine, group
-from sfumato.classes.table import ClassTable
+from sfumato.classes.table import ClassTable, Units
 from sfumato.core.errors import InputError
 from sfumato.hierarchies.intervals import IntervalHierarchy
 from sfumato.hierarchies.ladder import Ladder
@@ -43,34 +43,34 @@ def problem(rows: np.ndarray, counts: np.ndarray, k: int, limit: int) -> Problem
         ladders.append(ladder(f"c{j}", values.tolist(), widths))
         positions.append(at)
     models = [KAnonymity(KAnonymity.Params(k=k))]
-    return Problem(ladders, np.stack(positions), counts, models, limit, Loss)
+    return Problem(ladders, np.stack(positions), Units(counts), models, limit, Loss)
 
 
 def brute_force(asked: Problem, k: int) -> tuple[float, tuple[int, ...], int] | None:
     """Every node, each class counted in a dictionary."""
     best = None
     sizes = np.array([ladder.size for ladder in asked.ladders], dtype=float)
-    total = asked.counts.sum()
+    total = asked.units.counts.sum()
     for node in product(*(range(ladder.height) for ladder in asked.ladders)):
         labels = [
             tuple(
                 str(step.labels[v][int(at[i])])
                 for step, v, at in zip(asked.ladders, node, asked.positions, strict=True)
             )
-            for i in range(len(asked.counts))
+            for i in range(len(asked.units.counts))
         ]
         classes: dict[tuple[str, ...], int] = {}
-        for label, count in zip(labels, asked.counts, strict=True):
+        for label, count in zip(labels, asked.units.counts, strict=True):
             classes[label] = classes.get(label, 0) + int(count)
         kept = np.array([classes[label] >= k for label in labels])
-        suppressed = int(asked.counts[~kept].sum())
+        suppressed = int(asked.units.counts[~kept].sum())
         if suppressed > asked.limit:
             continue
         shares = np.array(
             [
                 sum(
                     float(c) * (float(step.shares[v][int(p)]) if keep else 1.0)
-                    for c, p, keep in zip(asked.counts, at, kept, strict=True)
+                    for c, p, keep in zip(asked.units.counts, at, kept, strict=True)
                 )
                 / total
                 for step, v, at in zip(asked.ladders, node, asked.positions, strict=True)
@@ -119,7 +119,7 @@ def test_a_k_anonymizer_off_by_one_would_be_caught() -> None:
 
     rows, counts = np.array([[0, 0, 0], [7, 1, 7]]), np.array([2, 3])
     right = problem(rows, counts, 3, 2)
-    wrong = Problem(right.ladders, right.positions, counts, [OffByOne(OffByOne.Params(k=3))], 2, Loss)
+    wrong = Problem(right.ladders, right.positions, Units(counts), [OffByOne(OffByOne.Params(k=3))], 2, Loss)
     assert search(right).suppressed != search(wrong).suppressed
 
 
@@ -157,7 +157,7 @@ def test_a_lattice_too_large_is_refused_before_any_work() -> None:
     positions = np.zeros((15, 1), dtype=np.int64)
     model = KAnonymity(KAnonymity.Params(k=2))
     with pytest.raises(InputError, match="lattice has"):
-        search(Problem(ladders, positions, np.array([5]), [model], 0, Loss))
+        search(Problem(ladders, positions, Units(np.array([5])), [model], 0, Loss))
     assert LARGEST_LATTICE < 3**15
 
 

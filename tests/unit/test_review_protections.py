@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 import sfumato as sf
 from sfumato.anonymity import MEASURES
-from sfumato.anonymity.k_anonymity import KAnonymity
 from sfumato.anonymity.lattice import Problem, Solution, search
+from sfumato.anonymity.models.k_anonymity import KAnonymity
 from sfumato.anonymity.recoding import FullDomain
-from sfumato.classes.table import FIRST, ClassTable, TupleTable
+from sfumato.classes.table import FIRST, ClassTable, TupleTable, Units
 from sfumato.contracts import COUNT
 from sfumato.core.canonical import commitment
 from sfumato.core.disclosure import LEAST, WITHHELD, publish, publish_all
@@ -65,6 +65,9 @@ class _Even:
 
     summary: ClassVar[str] = ""
     monotone: ClassVar[bool] = False
+    absorbing: ClassVar[bool] = False
+    whole: ClassVar[bool] = False
+    on: str | None = None
 
     def holds(self, table: ClassTable) -> NDArray[np.bool_]:
         return table.sizes % 2 == 0
@@ -85,7 +88,9 @@ def test_a_model_that_is_not_monotone_rules_out_nothing_below() -> None:
     numbers, letters = ladder("c", "intervals", [0, 1], widths=[2]), ladder("d", "suppress", ["x", "y"])
     positions = np.array([[0, 1, 0, 1], [0, 0, 1, 1]])
     counts = np.array([1, 3, 1, 3])
-    found = search(Problem([numbers, letters], positions, counts, [_Four()], 0, MEASURES.resolve("loss")))
+    found = search(
+        Problem([numbers, letters], positions, Units(counts), [_Four()], 0, MEASURES.resolve("loss"))
+    )
     assert found.levels == (1, 0)
     assert found.suppressed == 0
 
@@ -94,6 +99,9 @@ class _Triple(_Even):
     """Classes of a multiple of three."""
 
     monotone: ClassVar[bool] = True
+    absorbing: ClassVar[bool] = True
+    whole: ClassVar[bool] = False
+    on: str | None = None
 
     def holds(self, table: ClassTable) -> NDArray[np.bool_]:
         return table.sizes % 3 == 0
@@ -103,7 +111,7 @@ def test_every_model_must_hold_and_not_just_one() -> None:
     steps = ladder("c", "suppress", [0, 1, 2])
     counts = np.array([2, 3, 6])
     problem = Problem(
-        [steps], np.array([[0, 1, 2]]), counts, [_Even(), _Triple()], 5, MEASURES.resolve("loss")
+        [steps], np.array([[0, 1, 2]]), Units(counts), [_Even(), _Triple()], 5, MEASURES.resolve("loss")
     )
     for models in ([_Even(), _Triple()], [_Triple(), _Even()]):
         found = search(replace(problem, models=models))

@@ -2,6 +2,6 @@
 
 from sfumato.core.registry import Registry
 
-MODELS = Registry("privacy model", {"k-anonymity": "sfumato.anonymity.k_anonymity:KAnonymity"})
+MODELS = Registry("privacy model", {"k-anonymity": "sfumato.anonymity.models.k_anonymity:KAnonymity"})
 
-MEASURES = Registry("measure", {"loss": "sfumato.anonymity.loss:Loss"})
+MEASURES = Registry("measure", {"loss": "sfumato.anonymity.measures.loss:Loss"})

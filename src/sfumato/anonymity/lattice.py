@@ -19,9 +19,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sfumato.anonymity.loss import granularity, raw_loss
+from sfumato.anonymity.holding import holding
+from sfumato.anonymity.measures.loss import granularity, raw_loss
 from sfumato.classes.grouping import LARGEST_KEY, combine, group, group_sums
-from sfumato.classes.table import ClassTable
+from sfumato.classes.table import ClassTable, Units
 from sfumato.contracts import Measure, PrivacyModel
 from sfumato.core.errors import InputError
 from sfumato.hierarchies.ladder import Ladder
@@ -37,13 +38,13 @@ _CHUNK = 262_144
 class Problem:
     """What the search works on: distinct tuples as positions in each ladder's values.
 
-    ``positions`` has shape (columns, tuples), ``counts`` (tuples,); ``models`` must hold for every
-    class that stays, and at most ``limit`` rows may go.
+    ``positions`` has shape (columns, units); ``models`` must hold for every class that stays, and at
+    most ``limit`` rows may go.
     """
 
     ladders: Sequence[Ladder]
     positions: NDArray[np.int64]
-    counts: NDArray[np.int64]
+    units: Units
     models: Sequence[PrivacyModel]
     limit: int
     measure: Callable[[NDArray[np.float64]], Measure]
@@ -94,7 +95,7 @@ def search(problem: Problem, progress: Progress | None = None) -> Solution:
     bounds, order = grid.by_bound(measure)
 
     impossible = np.zeros(heights, dtype=bool)
-    monotone = all(model.monotone for model in problem.models)
+    monotone = all(model.absorbing or (model.monotone and problem.limit == 0) for model in problem.models)
     best: tuple[float, int] | None = None
     checked = 0
     for settled, number in enumerate(order):
@@ -188,9 +189,9 @@ class _Grid:
 
     def by_bound(self, measure: Measure) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Every node's score with nothing suppressed, and the nodes by it; ties by levels, then number."""
-        rows = max(1, int(self.problem.counts.sum()))
+        rows = max(1, int(self.problem.units.counts.sum()))
         means = [
-            np.array([_weighted(self.problem.counts, share) / rows for share in column])
+            np.array([_weighted(self.problem.units.counts, share) / rows for share in column])
             for column in self.shares_by_tuple
         ]
         lattice = prod(self.heights)
@@ -207,15 +208,13 @@ class _Grid:
     def classes(self, node: tuple[int, ...]) -> _Classes:
         """The classes that a node makes."""
         if self.keys is not None:
-            numbers, sizes = group_sums(self.keys, self.starts + np.array(node), self.problem.counts)
+            numbers, sizes = group_sums(self.keys, self.starts + np.array(node), self.problem.units.counts)
         else:
             key = combine([column[level] for column, level in zip(self.codes, node, strict=True)])
-            numbers, sizes = group(key, self.problem.counts)
-        table = ClassTable(sizes)
-        holds = np.ones(len(sizes), dtype=bool)
-        for model in self.problem.models:
-            holds &= model.holds(table)
-        return _Classes(numbers, sizes, holds)
+            numbers, sizes = group(key, self.problem.units.counts)
+        units = self.problem.units
+        table = units.classes(numbers, len(sizes)) if units.sensitive else ClassTable(sizes)
+        return _Classes(numbers, sizes, holding(self.problem.models, table))
 
     def path_up(self, node: tuple[int, ...]) -> list[tuple[int, ...]]:
         """Nodes from this one to the top, each one level above the last, evenly over the columns."""
@@ -231,8 +230,8 @@ class _Grid:
 
     def shares(self, node: tuple[int, ...], classes: _Classes) -> NDArray[np.float64]:
         """Mean shares of a node, suppressed cells counted as 1, shape (columns,)."""
-        rows = max(1, int(self.problem.counts.sum()))
-        staying = np.where(classes.kept, self.problem.counts, 0)
+        rows = max(1, int(self.problem.units.counts.sum()))
+        staying = np.where(classes.kept, self.problem.units.counts, 0)
         gone = classes.suppressed / rows
         return np.array(
             [

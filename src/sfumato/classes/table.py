@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from sfumato.classes.contingency import Contingency, Sensitive
 from sfumato.contracts import COUNT
 
 FIRST = "__sfumato_first__"
@@ -16,9 +17,15 @@ FIRST = "__sfumato_first__"
 
 @dataclass(frozen=True)
 class ClassTable:
-    """Classes of people who look alike: ``sizes`` has the number of people in each, shape (classes,)."""
+    """Classes of people who look alike: ``sizes`` has the number of people in each, shape (classes,).
+
+    ``sensitive`` has the contingency of each sensitive column, by name; ``population`` the people of
+    each class in the population, shape (classes,), where a table of it is given.
+    """
 
     sizes: NDArray[np.int64]
+    sensitive: Mapping[str, Contingency] = field(default_factory=dict)
+    population: NDArray[np.int64] | None = None
 
     @classmethod
     def of(cls, frame: pl.DataFrame, columns: Sequence[str]) -> ClassTable:
@@ -26,6 +33,43 @@ class ClassTable:
         if not columns:
             return cls(np.array([frame.height] if frame.height else [], dtype=np.int64))
         return cls(frame.group_by(columns).len(COUNT)[COUNT].cast(pl.Int64).to_numpy())
+
+
+@dataclass(frozen=True)
+class Units:
+    """Distinct tuples as a search sees them: ``counts`` has the people of each, shape (units,).
+
+    Units are distinct in the columns that a recoding changes and in the sensitive ones together, so
+    each has one value of each ``sensitive`` column. ``population`` has the people of the population with
+    the same tuple, shape (units,); there are units of nobody for those whom only the population has.
+    """
+
+    counts: NDArray[np.int64]
+    sensitive: Mapping[str, Sensitive] = field(default_factory=dict)
+    population: NDArray[np.int64] | None = None
+
+    @property
+    def rows(self) -> int:
+        """People in all."""
+        return int(self.counts.sum())
+
+    def classes(self, numbers: NDArray[np.int64], classes: int) -> ClassTable:
+        """The classes that units make.
+
+        Args:
+            numbers: the class of each unit, shape (units,).
+            classes: the number of classes.
+        """
+        sizes = np.bincount(numbers, self.counts, classes).astype(np.int64)
+        population = self.population
+        return ClassTable(
+            sizes,
+            {
+                name: Contingency.of(column, numbers, self.counts, classes)
+                for name, column in self.sensitive.items()
+            },
+            None if population is None else np.bincount(numbers, population, classes).astype(np.int64),
+        )
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sfumato.anonymity import MEASURES, MODELS
 from sfumato.anonymity.lattice import Problem, Solution, search
 from sfumato.anonymity.recoding import FullDomain
-from sfumato.classes.table import FIRST, ClassTable, TupleTable
+from sfumato.classes.table import FIRST, ClassTable, TupleTable, Units
 from sfumato.contracts import COUNT, ROW, PrivacyModel
 from sfumato.core.canonical import canonical_json
 from sfumato.core.errors import InputError
@@ -162,7 +162,7 @@ def fit(snapshot: Snapshot, part: pl.LazyFrame, held_out: int, progress: Progres
     problem = Problem(
         ladders,
         np.stack([_positions(table, ladder) for ladder in ladders]),
-        table.counts,
+        Units(table.counts),
         models,
         int(policy.anonymity.suppression * table.rows + 1e-9),
         MEASURES.resolve(policy.anonymity.measure),

@@ -21,6 +21,9 @@ class KAnonymity:
 
     summary: ClassVar[str] = "every combination of quasi-identifiers is shared by at least k people"
     monotone: ClassVar[bool] = True
+    absorbing: ClassVar[bool] = True
+    whole: ClassVar[bool] = False
+    on: str | None = None
 
     class Params(contracts.Params):
         """``k`` people at least; 2 is the least that means anything."""

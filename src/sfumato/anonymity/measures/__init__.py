@@ -1,0 +1,1 @@
+"""Measures: what generalization costs, one file each."""

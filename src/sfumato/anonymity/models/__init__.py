@@ -1,0 +1,1 @@
+"""Privacy models: what every class of people must satisfy, one file each."""
