@@ -158,6 +158,9 @@ class Comparison:
     the distinct tuples of released columns with their number of rows (column :data:`COUNT`), over the
     whole release as written; ``count_original`` the same of the raw rows it was made from.
     ``centers`` gives a number for each label of a generalized numeric column.
+    ``count_population`` counts a table of the population, where there is one: the tuples of columns in
+    the release's own terms, and ``count_population_original`` raw. ``population`` is the sampling
+    fraction where only that is known.
     ``design`` is "holdout", or "twin" where every row is released and the probe runs on the same
     policy fitted to one half with the other half as control, or "none" where there is no control.
     """
@@ -175,6 +178,8 @@ class Comparison:
     key: bytes
     design: Literal["holdout", "twin", "none"]
     population: float | None = None
+    count_population: Callable[[Sequence[str]], pl.DataFrame] | None = None
+    count_population_original: Callable[[Sequence[str]], pl.DataFrame] | None = None
     context: Mapping[str, Any] | None = None
 
 

@@ -212,7 +212,7 @@ def sections(
 
 FULL: dict[str, Any] = {
     "sfumato": 1,
-    "dataset": {"name": "p", "source": {"path": "p.csv"}, "population": {"size": 9}},
+    "dataset": {"name": "p", "source": {"path": "p.csv"}, "population": {"table": {"path": "all.csv"}}},
     "columns": {"age": {"role": "quasi-identifier", "why": "x"}},
     "anonymity": {"models": [{"model": "k-anonymity", "k": 5}]},
     "context": {"release": "partner", "attackers": [{"knows": ["age"]}]},

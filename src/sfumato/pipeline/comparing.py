@@ -13,6 +13,7 @@ from sfumato.core.keyed import derive
 from sfumato.core.values import Finding
 from sfumato.evidence.run import measure
 from sfumato.pipeline.fitting import Fitted, fit
+from sfumato.pipeline.population import population_counts
 from sfumato.pipeline.snapshot import IDENTITY, Snapshot, part_of
 from sfumato.policy.model import Part
 
@@ -46,6 +47,8 @@ def compare(fitted: Fitted, part: pl.LazyFrame, count: Count, control: pl.LazyFr
         else sample.head(0)
     )
     population = policy.dataset.population
+    fraction = None if population is None else population.fraction_of(snapshot.rows)
+    described, raw = population_counts(fitted)
     return Comparison(
         inventory=snapshot.inventory,
         plan=fitted.plan,
@@ -60,7 +63,9 @@ def compare(fitted: Fitted, part: pl.LazyFrame, count: Count, control: pl.LazyFr
         key=derive(snapshot.release_key, "probes"),
         design="none" if control is None else "holdout",
         # The source's fraction is the policy's; those offered to the release are a part of the source.
-        population=None if population is None else population.fraction_of(snapshot.rows) * _offered(fitted),
+        population=None if fraction is None else fraction * _offered(fitted),
+        count_population=described,
+        count_population_original=raw,
         context=policy.context.model_dump(),
     )
 

@@ -46,7 +46,7 @@ class Fitted:
         return tuple(step.column for step in self.plan.steps if step.action != "drop")
 
     def transform(self, batch: pl.DataFrame) -> pl.DataFrame:
-        """The column transforms on raw rows; the house's own columns pass through."""
+        """The column transforms on raw rows, or on some of their columns; the house's own pass through."""
         changed = [
             _one_zero(
                 TRANSFORMS.resolve(step.action)().apply(
@@ -54,7 +54,7 @@ class Fitted:
                 )
             )
             for step in self.plan.steps
-            if step.action != "drop"
+            if step.action != "drop" and step.column in batch.columns
         ]
         own = [batch[name] for name in _OWN if name in batch.columns]
         return pl.DataFrame([*own, *changed]) if own or changed else pl.DataFrame()
@@ -75,7 +75,7 @@ class Fitted:
         changed = []
         for ladder in self.ladders:
             level = levels.get(ladder.column, 0)
-            if level > 0 and ladder.kind is not None:
+            if level > 0 and ladder.kind is not None and ladder.column in described.columns:
                 values = described[ladder.column]
                 distinct = values.unique()
                 labels = pl.DataFrame({"value": distinct, "label": ladder.kind.labels(distinct, level)})

@@ -22,7 +22,7 @@ from sfumato.core.values import Inventory
 from sfumato.engines.local import DRAW, LocalEngine, drawn_by
 from sfumato.engines.sources import FileSource
 from sfumato.inventory import take_inventory
-from sfumato.policy.model import Policy
+from sfumato.policy.model import Policy, Source
 from sfumato.project.project import Project
 
 #: Row identities where the source declares a key or a subject; without one a row's number is its identity.
@@ -51,7 +51,7 @@ class Snapshot:
         cls, policy: Policy, folder: Path, project: Project, data: pl.DataFrame | None = None
     ) -> Snapshot:
         """The snapshot of a policy's source, or of the table given in its place."""
-        source = data if data is not None else file_source(policy, folder)
+        source = data if data is not None else file_source(policy.dataset.source, folder)
         return cls(policy, folder, source, project, LocalEngine())
 
     @cached_property
@@ -78,6 +78,18 @@ class Snapshot:
     @cached_property
     def _scanned(self) -> pl.LazyFrame:
         return self.engine.scan(self.source)
+
+    @cached_property
+    def population(self) -> pl.LazyFrame | None:
+        """The table of the population, if the policy names one."""
+        return None if self._population_source is None else self.engine.scan(self._population_source)
+
+    @cached_property
+    def _population_source(self) -> FileSource | None:
+        population = self.policy.dataset.population
+        if population is None or population.table is None:
+            return None
+        return file_source(population.table, self.folder)
 
     @cached_property
     def rows(self) -> int:
@@ -132,14 +144,17 @@ class Snapshot:
 
     @cached_property
     def policy_digest(self) -> str:
-        """SHA-256 of the policy's canonical JSON with the digests of the hierarchy files that it names."""
+        """SHA-256 of the policy's canonical JSON with the digests of the other files that it names."""
         files = {
             str(column.hierarchy.params["path"])
             for column in self.policy.columns.values()
             if column.hierarchy is not None and "path" in column.hierarchy.params
         }
         digests = {path: _file_digest(self.folder / path) for path in sorted(files)}
-        return sha256(canonical_json([self.policy.model_dump(mode="json"), digests]))
+        parts: list[Any] = [self.policy.model_dump(mode="json"), digests]
+        if self._population_source is not None:
+            parts.append([_file_digest(path) for path in self._population_source.paths])
+        return sha256(canonical_json(parts))
 
     @cached_property
     def salt(self) -> bytes:
@@ -193,14 +208,14 @@ class Snapshot:
 def _file_digest(path: Path) -> str | None:
     """The digest of a file's bytes; whoever uses the file says what is wrong if it cannot be read."""
     try:
-        return sha256(path.read_bytes())
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError):
         return None
 
 
-def file_source(policy: Policy, folder: Path) -> FileSource:
+def file_source(source: Source, folder: Path) -> FileSource:
     """The files that a policy names."""
-    source = policy.dataset.source
     return FileSource.find(
         source.path,
         folder,

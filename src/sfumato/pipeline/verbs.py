@@ -21,7 +21,7 @@ from sfumato.inventory import take_inventory
 from sfumato.pipeline.comparing import compare, counted, evidence
 from sfumato.pipeline.fitting import Fitted, fit, recheck
 from sfumato.pipeline.snapshot import EXAMINED, IDENTITY, Snapshot
-from sfumato.policy.checks import check_policy, unknown_columns
+from sfumato.policy.checks import check_policy, population_columns, unknown_columns
 from sfumato.policy.load import LoadedPolicy
 from sfumato.release.account import DataFile
 from sfumato.release.assemble import Release, assemble
@@ -103,6 +103,8 @@ def check(loaded: LoadedPolicy, snapshot: Snapshot) -> tuple[Problem, ...]:
     if problems:
         return problems
     problems = check_policy(loaded, snapshot.columns, snapshot.inventory)
+    if snapshot.population is not None:
+        problems += tuple(population_columns(loaded, tuple(snapshot.engine.schema(snapshot.population))))
     for bound in FLOOR:
         looser = loosened(loaded.policy, bound)
         if looser is not None and not is_approved(loaded.policy, bound):

@@ -81,6 +81,24 @@ def unknown_columns(loaded: LoadedPolicy, columns: Sequence[str]) -> Iterator[Pr
             yield from named("fairness.groups", str(column), "evidence", "fairness", "groups")
 
 
+def population_columns(loaded: LoadedPolicy, columns: Sequence[str]) -> Iterator[Problem]:
+    """What the table of the population has to have and has not: all that outsiders know of a person."""
+    policy, where = loaded.policy, loaded.where
+    needed = [
+        name
+        for name, column in policy.columns.items()
+        if column.done != "drop" and (column.role is Role.QUASI_IDENTIFIER or column.known_to)
+    ]
+    count = policy.dataset.population.count if policy.dataset.population is not None else None
+    for name in (*needed, *((count,) if count is not None else ())):
+        if name not in columns:
+            yield Problem(
+                where("dataset", "population", "table"),
+                f'the table of the population has no column "{name}"',
+                nearest(name, columns) or "it needs every released quasi-identifier, named as in the source",
+            )
+
+
 def _roles(policy: Policy, inventory: Inventory, where: Where) -> Iterator[Problem]:
     """A policy may be stricter than the inventory; to be laxer takes a name."""
     found = {profile.name: profile for profile in inventory.columns}

@@ -54,27 +54,32 @@ class Source(Section):
 
 
 class Population(Section):
-    """How many people the rows were drawn from: ``fraction`` of them, or a ``size``; and who says so."""
+    """The people that the rows were drawn from: which ``fraction`` of them, how many, or a table of them."""
 
     fraction: Annotated[float, Field(gt=0, le=1)] | None = None
     """The share of the population that is in the source."""
     size: Annotated[int, Field(gt=0)] | None = None
     """The number of people in the population."""
+    table: Source | None = None
+    """A table of everybody in the population, with the source's names and values for what outsiders know."""
+    count: Text | None = None
+    """The table's column with the number of people that a row stands for; without it each row is a person."""
     source: Text | None = None
     """Where that is known from."""
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
-        if (self.fraction is None) == (self.size is None):
-            raise ValueError("say either fraction or size")
+        if sum(given is not None for given in (self.fraction, self.size, self.table)) != 1:
+            raise ValueError("say one of fraction, size and table")
+        if self.count is not None and self.table is None:
+            raise ValueError("count is a column of the population's table: name the table too")
         return self
 
-    def fraction_of(self, rows: int) -> float:
-        """The sampling fraction, at most 1."""
-        if self.fraction is not None:
-            return self.fraction
-        assert self.size is not None
-        return min(1.0, rows / self.size)
+    def fraction_of(self, rows: int) -> float | None:
+        """The sampling fraction, at most 1; a table says more than that and has none."""
+        if self.size is not None:
+            return min(1.0, rows / self.size)
+        return self.fraction
 
 
 class Dataset(Section):

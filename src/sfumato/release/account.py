@@ -69,10 +69,11 @@ class Account:
 def public_policy(policy: Policy) -> dict[str, Any]:
     """The policy in the shape in which it is written, without whereabouts.
 
-    The source is left out whole, for its path, patterns and missing marks describe files that a
-    recipient does not get.
+    The source and the table of the population are left out whole, for their paths, patterns and missing
+    marks describe files that a recipient does not get.
     """
-    dataset = policy.dataset.model_dump(mode="json", exclude={"source"}, exclude_none=True)
+    private: dict[str, Any] = {"source": True, "population": {"table": True, "count": True}}
+    dataset = policy.dataset.model_dump(mode="json", exclude=private, exclude_none=True)
     written: dict[str, Any] = {
         "sfumato": policy.sfumato,
         "dataset": dataset,

@@ -132,7 +132,7 @@ def granularity(problem: Problem, assignment: Assignment, found: Cover | None = 
 
 
 def certainty_penalty(problem: Problem, assignment: Assignment, found: Cover | None = None) -> float:
-    """NCP (Xu et al. 2006): the mean over cells of (leaves covered - 1) / (leaves - 1), 1 for rows left out."""
+    """NCP (Xu et al. 2006): the mean over cells of (leaves covered - 1) / (leaves - 1), or 1 if left out."""
     shares = (cover(problem, assignment) if found is None else found).shares
     rows = problem.units.rows
     kept = np.bincount(assignment.classes, assignment.counts, assignment.size)

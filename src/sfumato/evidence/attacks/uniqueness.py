@@ -7,6 +7,7 @@ journalist (somebody who may or may not be in it), after Elliot & Dale 1999, El 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -31,10 +32,10 @@ REPORT = Report(
         "risk.at_risk": Metric("low", "share", "share of people in classes below a size (5)"),
         "risk.unique": Metric("low", "share", "share of people alone in their class"),
         "risk.journalist": Metric(
-            "low", "probability", "expected 1 / people of the smallest class in the population"
+            "low", "probability", "1 / people of the smallest class in the population, expected or counted"
         ),
         "risk.population_unique": Metric(
-            "low", "probability", "share of people unique in the population too (Pitman)"
+            "low", "probability", "share of people unique in the population too, estimated or counted"
         ),
         "risk.unique_all_columns": Metric(
             "low", "share", "share of people unique to somebody who knows every released column"
@@ -113,7 +114,7 @@ class Uniqueness:
         assumes = _knowledge(columns)
         return [
             *_classes(after, before, params.below, assumes),
-            *_population(after, before, comparison.population, assumes),
+            *_population(comparison, columns, after, before, assumes),
             *_all_columns(comparison, released[0]),
         ]
 
@@ -143,7 +144,86 @@ def _classes(after: _Risks, before: _Risks, below: int, assumes: str) -> list[Fi
     ]
 
 
-def _population(after: _Risks, before: _Risks, fraction: float | None, assumes: str) -> list[Finding]:
+def _population(
+    comparison: Comparison, columns: Sequence[str], after: _Risks, before: _Risks, assumes: str
+) -> list[Finding]:
+    """Risks to somebody who does not know who is in the release: counted if there is a table of everybody."""
+    if comparison.count_population is not None and comparison.count_population_original is not None:
+        # No column to know makes one class of everybody, whatever is counted.
+        asked = tuple(columns) or tuple(comparison.released.columns[:1])
+        everybody = _Everybody.of(comparison.count(asked), comparison.count_population(asked), columns)
+        raw = _Everybody.of(
+            comparison.count_original(asked), comparison.count_population_original(asked), columns
+        )
+        return _counted(everybody, raw, assumes)
+    return _estimated(after, before, comparison.population, assumes)
+
+
+@dataclass(frozen=True)
+class _Everybody:
+    """The classes of a release with the people of each in the population, shape (classes,) each."""
+
+    sizes: NDArray[np.int64]
+    population: NDArray[np.int64]
+    outside: int
+
+    @classmethod
+    def of(cls, counted: pl.DataFrame, population: pl.DataFrame, columns: Sequence[str]) -> _Everybody:
+        """The counts put side by side.
+
+        Whoever is in the release is in the population: a class of which the table has fewer people than
+        the release counts as many as the release has, and ``outside`` is how many people that adds.
+        """
+        if not columns:
+            counted, population = counted.select(pl.col(COUNT).sum()), population.select(pl.col(COUNT).sum())
+            joined = pl.DataFrame([counted[COUNT], population[COUNT].alias("everybody")])
+        else:
+            joined = counted.join(
+                population.rename({COUNT: "everybody"}), on=list(columns), how="left", nulls_equal=True
+            )
+        sizes = joined[COUNT].cast(pl.Int64).to_numpy()
+        found = joined["everybody"].fill_null(0).cast(pl.Int64).to_numpy()
+        return cls(sizes, np.maximum(sizes, found), int(np.maximum(sizes - found, 0).sum()))
+
+    @property
+    def rows(self) -> int:
+        return int(self.sizes.sum())
+
+    @property
+    def worst(self) -> float:
+        return 1 / int(self.population.min())
+
+    @property
+    def unique(self) -> float:
+        return float(self.sizes[self.population == 1].sum()) / self.rows
+
+
+def _counted(everybody: _Everybody, raw: _Everybody, assumes: str) -> list[Finding]:
+    missing = everybody.outside / everybody.rows
+    # A share says as much as a count of few would; it is rounded to whole percent.
+    note = "counted in the table of the population"
+    if missing > 0:
+        note += (
+            f"; about {math.ceil(missing * 100)} % of the release's people are not in it and count as there"
+        )
+    figures = {
+        "risk.journalist": (everybody.worst, raw.worst),
+        "risk.population_unique": (everybody.unique, raw.unique),
+    }
+    return [
+        REPORT.measured(
+            metric,
+            Figure.counted(value),
+            everybody.rows,
+            before=earlier,
+            assumes=f"{assumes}, but not who is in the release",
+            note=note,
+        )
+        for metric, (value, earlier) in figures.items()
+    ]
+
+
+def _estimated(after: _Risks, before: _Risks, fraction: float | None, assumes: str) -> list[Finding]:
     if fraction is None or not 0 < fraction <= 1:
         return [
             REPORT.silent(metric, "not-measured", NO_POPULATION, n=after.rows, assumes=assumes)
