@@ -158,6 +158,10 @@ class Comparison:
     the distinct tuples of released columns with their number of rows (column :data:`COUNT`), over the
     whole release as written; ``count_original`` the same of the raw rows it was made from.
     ``centers`` gives a number for each label of a generalized numeric column.
+    ``covers`` is there for columns whose labels overlap, as local recoding makes them: of a column, some
+    of its labels and some values as ``describe`` leaves them (no label can be computed for a person who
+    is not in the release) it says which labels cover which values, shape (labels, values).
+    ``overlapping`` names those columns.
     ``count_population`` counts a table of the population, where there is one: the tuples of columns in
     the release's own terms, and ``count_population_original`` raw. ``population`` is the sampling
     fraction where only that is known.
@@ -178,6 +182,8 @@ class Comparison:
     key: bytes
     design: Literal["holdout", "twin", "none"]
     population: float | None = None
+    covers: Callable[[str, pl.Series, pl.Series], NDArray[np.bool_]] | None = None
+    overlapping: tuple[str, ...] = ()
     count_population: Callable[[Sequence[str]], pl.DataFrame] | None = None
     count_population_original: Callable[[Sequence[str]], pl.DataFrame] | None = None
     context: Mapping[str, Any] | None = None
