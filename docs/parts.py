@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_args
+
+from pydantic import BaseModel
 
 from docs.words import docstring, field_rows, first_line, page, prose, table
 from sfumato.anonymity import MEASURES, MODELS
@@ -125,6 +127,22 @@ def _parts(registry: Registry, level: str = "##") -> Iterable[str]:
         yield _sentence(kind.summary)
         yield prose(kind)
         yield _params(name, kind)
+        yield from _nested(kind, f"{level}#")
+
+
+def _nested(kind: Any, level: str) -> Iterable[str]:
+    """The parameters that are sections of their own."""
+    params = getattr(kind, "Params", None)
+    for field in params.model_fields.values() if params is not None else ():
+        inner = next((part for part in get_args(field.annotation) if _is_section(part)), None)
+        if inner is not None:
+            yield f"{level} {inner.__name__}"
+            yield docstring(inner)
+            yield table(_HEAD[:3], (row[:3] for row in field_rows(inner)))
+
+
+def _is_section(part: Any) -> bool:
+    return isinstance(part, type) and issubclass(part, BaseModel)
 
 
 def _params(name: str, kind: Any) -> str:

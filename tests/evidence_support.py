@@ -89,6 +89,98 @@ def compare(
     )
 
 
+def local(
+    frame: pl.DataFrame,
+    classes: Sequence[int],
+    columns: Sequence[str] | None = None,
+    **more: Any,
+) -> Comparison:
+    """A release in which each class of people has labels of its own, in columns of integers or texts.
+
+    A class gets ``low..high`` of its numbers, ``{a|b}`` of its texts, the value itself if there is one
+    only, and ``*`` if a missing value is among others. A negative class is suppressed.
+    """
+    numbers = pl.Series(classes, dtype=pl.Int64)
+    kept = (numbers >= 0).to_numpy()
+    columns = frame.columns if columns is None else columns
+    found = {}
+    for column in columns:
+        labels: list[str | None] = [None] * frame.height
+        for number in set(classes) - {number for number in classes if number < 0}:
+            rows = (numbers == number).arg_true().to_list()
+            for row in rows:
+                labels[row] = label_of(frame[column][rows])
+        found[column] = pl.Series(labels, dtype=pl.String)
+    released = frame.with_columns(**found)
+    centers = {
+        column: {
+            label: middle for label in released[column].unique() if (middle := middle_of(label)) is not None
+        }
+        for column in columns
+        if frame[column].dtype.is_numeric()
+    }
+    return compare(
+        frame,
+        **{"released": released, "kept": kept, "covers": covers, "overlapping": tuple(columns),
+           "centers": centers, **more},
+    )  # fmt: skip
+
+
+def by_cuts(frame: pl.DataFrame, k: int = 5) -> list[int]:
+    """Classes of at least k people: halves of halves, by one column after the other."""
+    classes = np.zeros(frame.height, dtype=int)
+    parts, found = [np.arange(frame.height)], 0
+    while parts:
+        rows = parts.pop()
+        for column in frame.columns:
+            values = frame[column][rows].rank("dense").fill_null(0).to_numpy()
+            left = values <= np.median(values)
+            if min(left.sum(), (~left).sum()) >= k:
+                parts += [rows[left], rows[~left]]
+                break
+        else:
+            classes[rows], found = found, found + 1
+    return classes.tolist()
+
+
+def label_of(values: pl.Series) -> str | None:
+    """The tightest label of some values."""
+    distinct = values.unique().sort(nulls_last=True).to_list()
+    if len(distinct) == 1:
+        return None if distinct[0] is None else str(distinct[0])
+    if None in distinct:
+        return "*"
+    if values.dtype.is_numeric():
+        return f"{distinct[0]}..{distinct[-1]}"
+    return "{" + "|".join(map(str, distinct)) + "}"
+
+
+def middle_of(label: str | None) -> float | None:
+    """The middle of a label of numbers."""
+    if label in (None, "*"):
+        return None
+    low, _, high = label.partition("..")
+    return (float(low) + float(high or low)) / 2
+
+
+def covers(column: str, labels: pl.Series, values: pl.Series) -> np.ndarray:
+    """What the labels of :func:`local` cover."""
+    return np.array([[covers_one(label, value) for value in values] for label in labels], dtype=bool).reshape(
+        len(labels), len(values)
+    )
+
+
+def covers_one(label: str | None, value: Any) -> bool:
+    if label is None or value is None:
+        return label == "*" or (label is None and value is None)
+    if label == "*" or str(label) == str(value):
+        return True
+    if label.startswith("{"):
+        return str(value) in label[1:-1].split("|")
+    low, dots, high = label.partition("..")
+    return bool(dots) and isinstance(value, int | float) and float(low) <= value <= float(high)
+
+
 def one(findings: Sequence[Finding], metric: str, target: str = "release") -> Finding:
     """The only finding of a metric and target."""
     (found,) = [finding for finding in findings if (finding.metric, finding.target) == (metric, target)]

@@ -14,7 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sfumato.api import Result, attack, check, evaluate, inspect, plan, run, verify
+    from sfumato.anonymity.assess import Assessment
+    from sfumato.api import Result, attack, check, evaluate, inspect, plan, risk, run, verify
     from sfumato.core.errors import InputError, PolicyError, RefusedError, SfumatoError
     from sfumato.core.values import Decision, Finding, Inventory, Plan
 
@@ -22,13 +23,15 @@ __version__ = "0.1.0"
 
 _PLACES = {
     **dict.fromkeys(
-        ("Result", "attack", "check", "evaluate", "inspect", "plan", "run", "verify"), "sfumato.api"
+        ("Result", "attack", "check", "evaluate", "inspect", "plan", "risk", "run", "verify"), "sfumato.api"
     ),
+    "Assessment": "sfumato.anonymity.assess",
     **dict.fromkeys(("InputError", "PolicyError", "RefusedError", "SfumatoError"), "sfumato.core.errors"),
     **dict.fromkeys(("Decision", "Finding", "Inventory", "Plan"), "sfumato.core.values"),
 }
 
 __all__ = [
+    "Assessment",
     "Decision",
     "Finding",
     "InputError",
@@ -44,6 +47,7 @@ __all__ = [
     "evaluate",
     "inspect",
     "plan",
+    "risk",
     "run",
     "verify",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from sfumato.anonymity.assess import Assessment
 from sfumato.contracts import ROW
 from sfumato.core.errors import InputError, Problem
 from sfumato.core.values import Decision, Finding, Inventory, Plan
@@ -108,6 +109,35 @@ def inspect(source: Any, *, target: str | None = None, subject: str | None = Non
     data: FileSource | pl.DataFrame
     data = FileSource.find(str(source), Path()) if isinstance(source, str | Path) else to_polars(source)
     return verbs.inspect_source(data, target=target, subject=subject)
+
+
+def risk(
+    source: Any,
+    quasi: Sequence[str] | None = None,
+    sensitive: Sequence[str] = (),
+    *,
+    fraction: float | None = None,
+) -> Assessment:
+    """Check data as they are against every privacy model at once; nothing is changed.
+
+    Args:
+        source: a path, pattern or folder, or a pandas, Polars or PyArrow table; a row a person.
+        quasi: the columns that outsiders may know; None takes those that :func:`inspect` finds.
+        sensitive: the columns that would harm a person if learned.
+        fraction: the rows' share of the population, for the risks in it.
+
+    Raises:
+        InputError: the source cannot be read, or a column named is not there.
+
+    >>> import polars as pl
+    >>> table = pl.DataFrame({"age": [30, 30, 40, 40], "illness": ["flu", "cold", "flu", "flu"]})
+    >>> found = risk(table, ["age"], ["illness"])
+    >>> found.k, found.exposures[0].distinct_l
+    (2, 1)
+    """
+    data: FileSource | pl.DataFrame
+    data = FileSource.find(str(source), Path()) if isinstance(source, str | Path) else to_polars(source)
+    return verbs.assess_source(data, quasi, sensitive, fraction=fraction)
 
 
 def check(policy: PolicyLike, data: Any = None, *, project: str | Path | None = None) -> tuple[Problem, ...]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from sfumato.anonymity.measures.columns import Classes, Columns
     from sfumato.classes.table import ClassTable
 
 
@@ -74,11 +75,32 @@ class Transform(Protocol):
     #: One line for the docs and ``check``, in the words of ISO/IEC 20889 where it has them.
     summary: ClassVar[str]
 
+    @staticmethod
+    def reads(params: Any) -> bool:
+        """Does fitting look at the column's values? Without it ``fit`` gets a table of no rows."""
+
     def fit(self, values: pl.DataFrame, params: Any, key: bytes) -> dict[str, Any]:
         """The state, JSON only, from distinct ``value`` and ``count``; no reference to rows."""
 
     def apply(self, batch: pl.Series, state: Mapping[str, Any], key: bytes) -> pl.Series:
         """The batch transformed; missing stays missing unless the summary says otherwise."""
+
+
+class Recoding(Protocol):
+    """What happens to the table as a whole: fitted for one snapshot, and refusing any other."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it may change, in the table's order."""
+
+    def label(self, batch: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+        """A batch of transformed rows with their labels, and which of them stay.
+
+        A row that does not stay has the labels it would have had, or missing ones where it has none.
+
+        Raises:
+            InputError: ``snapshot`` for rows that the snapshot did not have.
+        """
 
 
 class PrivacyModel(Protocol):
@@ -95,6 +117,8 @@ class PrivacyModel(Protocol):
     #: Does a class that holds still hold with anybody added? Then searches prune with suppression too.
     absorbing: ClassVar[bool]
     whole: ClassVar[bool]
+    #: Does it count people in the table of the population?
+    counts_population: bool
     #: The sensitive column that it looks at, None if it counts people only.
     on: str | None
 
@@ -130,18 +154,31 @@ class HierarchyKind(Protocol):
 
 
 class Measure(Protocol):
-    """What generalization costs; the lattice search minimizes it.
+    """What generalization costs; the lattice search minimizes its score, which is never below 0.
 
-    A suppressed cell has share 1, and a measure never falls when a share rises: so the score of the
-    shares without suppression bounds the score with it from below.
+    A measure bounds nodes from their levels alone, by a cost for each column that adds up: a node at
+    least as coarse as a level in each column, and suppressing at least the rows that are ``gone`` and so
+    many ``more``, scores no less than the total of each column's least cost among the levels it may have.
+
+    Where classes tell more than columns, a measure is ``nested`` and has a floor as well.
     """
 
     summary: ClassVar[str]
+    nested: ClassVar[bool]
 
-    def __init__(self, sizes: NDArray[np.float64]) -> None: ...
+    def __init__(self, columns: Columns) -> None: ...
 
-    def score(self, shares: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The score from mean shares, shape (..., columns) -> (...)."""
+    def costs(self, gone: NDArray[np.float64], more: int = 0) -> NDArray[np.float64]:
+        """Each column's cost at each level, shape (levels of all columns,), from suppressed rows by value."""
+
+    def total(self, cost: float, suppressed: int) -> float:
+        """The bound from the sum of one cost a column; it never falls when either rises."""
+
+    def score(self, classes: Classes) -> float:
+        """The score of a node."""
+
+    def floor(self, classes: Classes) -> float:
+        """What any node scores at least that merges these classes and suppresses no fewer of their rows."""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from evidence_support import as_is, compare, starred
-from sfumato.contracts import Params
+from evidence_support import as_is, compare, local, starred
+from sfumato.contracts import COUNT, Comparison, Params
 from sfumato.evidence import TABLES, learners, probe
 
 NAMES = [name for table in TABLES for name in table]
@@ -86,6 +86,24 @@ def test_bad_data_give_findings_and_no_traceback(name: str, kind: str, describe:
     half = frame.height // 2
     kept = np.arange(half) % 4 != 0
     given = compare(frame[:half], describe, kept=kept, control=frame[half:], target="y", population=0.01)
+    check(name, given)
+
+
+@pytest.mark.parametrize("kind", BAD)
+@pytest.mark.parametrize("name", NAMES)
+def test_labels_that_overlap_on_bad_data_give_findings_and_no_traceback(name: str, kind: str) -> None:
+    frame = BAD[kind]
+    half = frame.height // 2
+    classes = [-1 if i % 4 == 0 else i // 9 for i in range(half)]
+    counted = {
+        name: lambda columns: frame.group_by(columns).len(COUNT)
+        for name in ("count_population", "count_population_original")
+    }
+    recoded = ["number", "town"]
+    check(name, local(frame[:half], classes, recoded, control=frame[half:], target="y", **counted))
+
+
+def check(name: str, given: Comparison) -> None:
     part = probe(name)
     findings = part().run(given, part.Params(**PARAMS.get(name, {})))
     assert {finding.metric for finding in findings} == set(part.metrics)

@@ -7,12 +7,13 @@ most ALPHA.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.stats import binom
 
-from evidence_support import compare, one, people
+from evidence_support import by_cuts, compare, local, one, people
 from sfumato.evidence.attacks.linkage import EXACT, FLAWED, Linkage
 from sfumato.evidence.intervals import (
     auc,
@@ -111,6 +112,22 @@ def test_the_excess_over_strangers_covers_zero_where_nobody_is_released() -> Non
             three[:300], released=three[300:600], control=three[600:], key=run.to_bytes(32, "big")
         )
         found = Linkage().run(given, Linkage.Params())
+        for target in hits:
+            excess = one(found, "linkage.excess", target)
+            hits[target] += excess.low <= 0 <= excess.high
+    assert min(hits.values()) >= least_hits(runs)
+
+
+@pytest.mark.statistical
+def test_the_excess_over_strangers_covers_zero_where_labels_overlap() -> None:
+    runs = 30
+    hits = {EXACT: 0, FLAWED: 0}
+    for run in range(runs):
+        three = people(450, 3, 12, seed=run)
+        others = local(
+            three[150:300], by_cuts(three[150:300]), control=three[300:], key=run.to_bytes(32, "big")
+        )
+        found = Linkage().run(replace(others, original=three[:150]), Linkage.Params())
         for target in hits:
             excess = one(found, "linkage.excess", target)
             hits[target] += excess.low <= 0 <= excess.high

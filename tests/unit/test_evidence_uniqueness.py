@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from evidence_support import compare, one, people, profile, starred
+from sfumato.classes.population import expected_inverse_size, population_unique
 from sfumato.core.values import Role
-from sfumato.evidence.attacks.population import expected_inverse_size, population_unique
 from sfumato.evidence.attacks.uniqueness import Uniqueness
 
 PLAIN = Role.INSENSITIVE
@@ -121,7 +121,7 @@ def test_the_expected_inverse_size_is_its_sum(size: int, fraction: float) -> Non
 
 
 def test_pitman_finds_the_maximum_of_its_likelihood() -> None:
-    from sfumato.evidence.attacks.population import _fit, _Likelihood
+    from sfumato.classes.population import _fit, _Likelihood
 
     sizes = skewed(2000)
     sizes = sizes.group_by(sizes.columns).len()["len"].cast(pl.Int64).to_numpy()

@@ -54,6 +54,26 @@ def test_intervals_of_other_numbers_and_of_large_ones() -> None:
     assert len(set(labels(tens, [123_456_789_012_345, 123_456_789_012_355], 1))) == 2
 
 
+@pytest.mark.parametrize("start", [0, -180])
+def test_numbers_on_the_edge_of_decimal_intervals_lie_above_it(start: int) -> None:
+    grid = kind("intervals", widths=[0.01, 0.1, 1], **{"from": start})
+    hundredths = [round(start + n / 100, 2) for n in range(20_000)]
+    assert labels(grid, [0.03, 0.29, 0.3, 1.1], 1) == [
+        "[0.03, 0.04)",
+        "[0.29, 0.3)",
+        "[0.3, 0.31)",
+        "[1.1, 1.11)",
+    ]
+    assert all(
+        label.startswith(f"[{number:.12g}, ")
+        for number, label in zip(hundredths, labels(grid, hundredths, 1), strict=True)
+    )
+    beneath = [float(np.nextafter(number, -np.inf)) for number in hundredths[1:]]
+    assert labels(grid, beneath, 1) == labels(grid, hundredths[:-1], 1)
+    assert labels(grid, [float("inf"), float("nan"), float("-inf")], 1) == [None, None, f"< {start}"]
+    assert len(set(built(grid, hundredths).codes[2].tolist())) == 2000
+
+
 def test_centers_of_intervals() -> None:
     ages = kind("intervals", widths=[10], **{"from": 20, "to": 80})
     values = pl.Series("x", [19, 23, 80, None])

@@ -39,9 +39,36 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "intervals": {"widths": [5, 10]},
     "prefix": {"keep": [3, 1]},
     "dates": {"levels": ["month", "year"]},
+    "quantiles": {"bins": [20, 5]},
+    "order": {"values": ["low", "high"], "sizes": [2]},
+    "hierarchy mask": {"hide": [2]},
+    "taxonomy": {"path": "t.csv"},
+    "learned": {"groups": [5]},
+    "postcode": {"country": "US"},
+    "coordinates": {"resolutions": [9]},
+    "microaggregate": {"k": 5},
     "k-anonymity": {"k": 5},
+    "k-map": {"k": 5},
+    "l-diversity": {"on": "age", "l": 2},
+    "t-closeness": {"on": "age", "t": 0.2},
+    "delta-disclosure": {"on": "age", "delta": 1},
+    "beta-likeness": {"on": "age", "beta": 1},
+    "delta-presence": {"high": 0.5},
+    "alpha-k": {"on": "age", "alpha": 0.5, "k": 5},
+    "p-sensitive": {"on": "age", "p": 2, "k": 5},
+    "average-risk": {"at_most": 0.1},
+    "highest-risk": {"at_most": 0.1},
+    "sample-uniqueness": {"at_most": 0.1},
+    "population-uniqueness": {"at_most": 0.1, "fraction": 0.1},
     "fairness": {"groups": ["age"]},
 }
+
+
+
+def required(registry: Registry, name: str) -> dict[str, Any]:
+    """What a part needs; the registry's kind tells parts of one name apart."""
+    return REQUIRED.get(f"{registry.kind} {name}", REQUIRED.get(name, {}))
+
 
 #: Parameters that the house fills in itself and no policy may write.
 FILLED_IN = {("generalize", "hierarchy"), ("generalize", "folder")}
@@ -150,7 +177,7 @@ def test_there_are_bad_values_for_every_parameter() -> None:
 def test_every_part_loads_with_what_it_needs_and_refuses_what_it_does_not_know(
     tmp_path: Path, registry: Registry, name: str
 ) -> None:
-    params = REQUIRED.get(name, {})
+    params = required(registry, name)
     load_policy(written(tmp_path, as_yaml(tmp_path, policy_with(registry, name, params))))
     text = as_yaml(tmp_path, policy_with(registry, name, {**params, "no_such": 1}))
     (problem, *_) = problems(tmp_path, text)
@@ -161,7 +188,7 @@ def test_every_part_loads_with_what_it_needs_and_refuses_what_it_does_not_know(
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[1]}-{case[2]}-{case[3]!r}")
 def test_a_bad_value_is_told_with_its_line(tmp_path: Path, case: tuple[Registry, str, str, Any]) -> None:
     registry, name, key, value = case
-    text = as_yaml(tmp_path, policy_with(registry, name, {**REQUIRED.get(name, {}), key: value}))
+    text = as_yaml(tmp_path, policy_with(registry, name, {**required(registry, name), key: value}))
     found = problems(tmp_path, text)
     line = next(i for i, line in enumerate(text.splitlines(), 1) if line.strip(" -").startswith(f"{key}:"))
     nearest = [where for where, what, _ in found if f".{key}" in what or "separator" in what]

@@ -67,6 +67,7 @@ class _Even:
     monotone: ClassVar[bool] = False
     absorbing: ClassVar[bool] = False
     whole: ClassVar[bool] = False
+    counts_population: ClassVar[bool] = False
     on: str | None = None
 
     def holds(self, table: ClassTable) -> NDArray[np.bool_]:
@@ -99,8 +100,9 @@ class _Triple(_Even):
     """Classes of a multiple of three."""
 
     monotone: ClassVar[bool] = True
-    absorbing: ClassVar[bool] = True
+    absorbing: ClassVar[bool] = False
     whole: ClassVar[bool] = False
+    counts_population: ClassVar[bool] = False
     on: str | None = None
 
     def holds(self, table: ClassTable) -> NDArray[np.bool_]:
@@ -133,20 +135,21 @@ def recoding() -> tuple[FullDomain, pl.DataFrame]:
 
 def test_suppressed_rows_go_and_the_others_stay_with_their_labels() -> None:
     fitted, raw = recoding()
-    assert fitted.apply(raw).to_dicts() == [{"age": "20-29", "town": "a"}] * 2
+    labelled, kept = fitted.label(raw)
+    assert labelled.filter(kept).to_dicts() == [{"age": "20-29", "town": "a"}] * 2
 
 
 def test_missing_stays_apart_from_every_value() -> None:
     fitted, raw = recoding()
-    assert fitted.keeps(fitted.label(raw)).to_list() == [True, True, False, False]
-    assert fitted.label(raw)["age"].to_list() == ["20-29", "20-29", "30-39", None]
+    assert fitted.label(raw)[1].to_list() == [True, True, False, False]
+    assert fitted.label(raw)[0]["age"].to_list() == ["20-29", "20-29", "30-39", None]
 
 
 @pytest.mark.parametrize("unseen", [{"age": 99, "town": "a"}, {"age": 31, "town": "a"}])
 def test_people_that_the_snapshot_did_not_have_are_refused(unseen: dict[str, Any]) -> None:
     fitted, raw = recoding()
     with pytest.raises(InputError, match="snapshot"):
-        fitted.apply(pl.DataFrame([unseen], schema=raw.schema))
+        fitted.label(pl.DataFrame([unseen], schema=raw.schema))
 
 
 def test_a_value_that_the_snapshot_did_not_have_has_no_label() -> None:

@@ -44,33 +44,21 @@ class FullDomain:
         classes = labelled.with_columns(pl.Series(_KEPT, solution.kept)).unique(maintain_order=True)
         return cls(table.columns, mappings, classes)
 
-    def label(self, batch: pl.DataFrame) -> pl.DataFrame:
-        """The batch with its columns' labels, nothing suppressed.
+    def label(self, batch: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+        """The batch with its columns' labels, nothing suppressed; and which rows stay.
 
         Raises:
-            InputError: ``snapshot`` for values that the snapshot did not have.
+            InputError: ``snapshot`` for values or tuples that the snapshot did not have.
         """
-        return _labelled(batch, self.mappings)
-
-    def keeps(self, labelled: pl.DataFrame) -> pl.Series:
-        """Which rows of a labelled batch stay.
-
-        Raises:
-            InputError: ``snapshot`` for tuples that the snapshot did not have.
-        """
+        labelled = _labelled(batch, self.mappings)
         if not self.columns:
-            return pl.Series(_KEPT, [True]).new_from_index(0, labelled.height)
-        found = labelled.select(self.columns).join(
+            return labelled, pl.Series(_KEPT, [True]).new_from_index(0, batch.height)
+        kept = labelled.select(self.columns).join(
             self.classes, on=self.columns, how="left", nulls_equal=True, maintain_order="left"
         )[_KEPT]
-        if found.null_count():
-            raise _unknown(found.null_count())
-        return found
-
-    def apply(self, batch: pl.DataFrame) -> pl.DataFrame:
-        """The rows that stay, labelled."""
-        labelled = self.label(batch)
-        return labelled.filter(self.keeps(labelled))
+        if kept.null_count():
+            raise unknown_rows(kept.null_count())
+        return labelled, kept
 
 
 def _labelled(batch: pl.DataFrame, mappings: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
@@ -81,12 +69,13 @@ def _labelled(batch: pl.DataFrame, mappings: Mapping[str, pl.DataFrame]) -> pl.D
             known, on="value", how="left", nulls_equal=True, maintain_order="left"
         )
         if found["known"].null_count():
-            raise _unknown(found["known"].null_count())
+            raise unknown_rows(found["known"].null_count())
         changed.append(found["label"].alias(column))
     return batch.with_columns(changed)
 
 
-def _unknown(rows: int) -> InputError:
+def unknown_rows(rows: int) -> InputError:
+    """What is said of rows that a recoding was not fitted on."""
     return InputError(
         "snapshot",
         f"{rows} row(s) have values that the recoding was not fitted on",

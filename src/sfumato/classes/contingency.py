@@ -58,18 +58,20 @@ class Contingency:
         >>> found.starts, found.values, found.counts
         (array([0, 1, 2]), array([1, 0]), array([4, 2]))
         """
-        starts, values, found = _kernel()(column.codes, numbers, counts, classes, len(column.overall))
+        # Two kernels that do not call each other: only such ones are found in the compiler's cache again.
+        order = _sorting()(np.flatnonzero(counts > 0), column.codes, len(column.overall))
+        order = _sorting()(order, numbers, classes)
+        starts, values, found = _summing()(order, column.codes, numbers, counts, classes)
         return cls(starts, values, found, column.overall, column.tree)
 
 
 @cache
-def _kernel() -> Any:
-    """Two counting sorts, by value and then by class, and a sum over equal neighbours."""
+def _sorting() -> Any:
+    """A stable counting sort of an order by keys."""
     import numba
 
     @numba.njit(cache=True)
-    def sorted_by(order: Any, keys: Any, width: Any) -> Any:  # pragma: no cover - compiled
-        """``order`` sorted by ``keys[order]``, equal ones as they were."""
+    def kernel(order: Any, keys: Any, width: Any) -> Any:  # pragma: no cover - compiled
         places = np.zeros(width + 1, dtype=np.int64)
         for i in order:
             places[keys[i] + 1] += 1
@@ -81,9 +83,16 @@ def _kernel() -> Any:
             places[keys[i]] += 1
         return found
 
+    return kernel
+
+
+@cache
+def _summing() -> Any:
+    """The sums over equal neighbours of an order by class and value."""
+    import numba
+
     @numba.njit(cache=True)
-    def kernel(codes: Any, numbers: Any, counts: Any, classes: Any, width: Any) -> Any:  # pragma: no cover
-        order = sorted_by(sorted_by(np.flatnonzero(counts > 0), codes, width), numbers, classes)
+    def kernel(order: Any, codes: Any, numbers: Any, counts: Any, classes: Any) -> Any:  # pragma: no cover
         starts = np.zeros(classes + 1, dtype=np.int64)
         values = np.empty(len(order), dtype=np.int64)
         sums = np.empty(len(order), dtype=np.int64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,11 @@ from numpy.typing import NDArray
 #: Combined keys stay below this, so that no sum of them overflows 64 bits.
 LARGEST_KEY = 2**62
 
+#: With at most so many combinations for each tuple, a table of all of them is faster than hashing.
+_DIRECT = 8
 
-def combine(codes: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+
+def combine(codes: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
     """One integer for each tuple of codes, equal exactly for equal tuples.
 
     Args:
@@ -51,49 +55,44 @@ def group(keys: NDArray[np.int64], counts: NDArray[np.int64]) -> tuple[NDArray[n
     >>> group(np.array([7, 3, 7]), np.array([1, 2, 4]))
     (array([0, 1, 0]), array([5, 2]))
     """
-    classes, sizes = _kernel()(np.ascontiguousarray(keys), np.ascontiguousarray(counts))
+    classes, sizes = _hashed()(np.ascontiguousarray(keys), np.ascontiguousarray(counts))
     return classes, sizes
 
 
-def group_sums(
-    parts: NDArray[np.int64], chosen: NDArray[np.int64], counts: NDArray[np.int64]
+def group_rows(
+    codes: NDArray[Any], rows: Sequence[int], widths: Sequence[int], counts: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """:func:`group` on the sums of some rows of a matrix, without laying the sums out.
+    """:func:`group` of the tuples that some rows of a matrix of codes make.
 
     Args:
-        parts: shape (parts, n); the sums of chosen parts must be equal exactly for equal tuples.
-        chosen: the numbers of the parts to add up.
+        codes: shape (rows, n), each row of numbers from 0.
+        rows: the rows that make the tuples; none puts all together.
+        widths: above all codes of each of them.
         counts: shape (n,).
 
-    >>> parts = np.array([[0, 0, 1], [0, 10, 10]])
-    >>> group_sums(parts, np.array([0, 1]), np.array([1, 2, 4]))
+    >>> codes = np.array([[0, 1, 1], [0, 0, 2]], dtype=np.uint16)
+    >>> group_rows(codes, [0, 1], [2, 3], np.array([1, 2, 4]))
     (array([0, 1, 2]), array([1, 2, 4]))
+    >>> group_rows(codes, [0], [2], np.array([1, 2, 4]))
+    (array([0, 1, 1]), array([1, 6]))
     """
-    classes, sizes = _sums_kernel()(parts, chosen, counts)
+    span = prod(widths)
+    if span >= LARGEST_KEY:
+        return group(combine([codes[row] for row in rows]), counts)
+    keys = _keys()(codes, np.array(rows, dtype=np.int64), np.array(widths, dtype=np.int64))
+    if span > _DIRECT * max(len(counts), 1024):
+        return group(keys, counts)
+    classes, sizes = _direct()(keys, span, counts)
     return classes, sizes
+
+
+# No kernel calls another: numba finds a cached kernel again only if it closes over none.
 
 
 @cache
-def _kernel() -> Any:
+def _hashed() -> Any:
     """The compiled hash grouping; numba is loaded when a search first needs it."""
     import numba
-
-    @numba.njit(cache=True)
-    def find(table: Any, firsts: Any, key: Any, found: Any) -> Any:  # pragma: no cover - compiled
-        """The number of a key's class, ``found`` if it is a new one, which is then entered."""
-        # Fibonacci hashing spreads consecutive keys; linear probing ends, for half the slots are free.
-        mask = len(table) - 1
-        spread = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
-        slot = np.int64(spread >> np.uint64(20)) & mask
-        while True:
-            at = table[slot]
-            if at < 0:
-                table[slot] = found
-                firsts[found] = key
-                return found
-            if firsts[at] == key:
-                return at
-            slot = (slot + 1) & mask
 
     @numba.njit(cache=True)
     def kernel(keys: Any, counts: Any) -> Any:  # pragma: no cover - compiled
@@ -101,33 +100,70 @@ def _kernel() -> Any:
         slots = 16
         while slots < 2 * n:
             slots *= 2
+        mask = slots - 1
         table = np.full(slots, -1, dtype=np.int32)
         classes = np.empty(n, dtype=np.int64)
         firsts = np.empty(n, dtype=np.int64)
         sizes = np.zeros(n, dtype=np.int64)
         found = 0
         for i in range(n):
-            at = find(table, firsts, keys[i], found)
-            found += at == found
+            key = keys[i]
+            # Fibonacci hashing spreads consecutive keys; linear probing ends, for half the slots are free.
+            spread = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
+            slot = np.int64(spread >> np.uint64(20)) & mask
+            at = table[slot]
+            while at >= 0 and firsts[at] != key:
+                slot = (slot + 1) & mask
+                at = table[slot]
+            if at < 0:
+                at = found
+                table[slot] = found
+                firsts[found] = key
+                found += 1
             classes[i] = at
             sizes[at] += counts[i]
-        return classes, sizes[:found]
+        return classes, sizes[:found].copy()
 
     return kernel
 
 
 @cache
-def _sums_kernel() -> Any:
-    """The same over sums of parts."""
+def _keys() -> Any:
+    """Mixed-radix keys of some rows of a matrix, which must not overflow."""
     import numba
 
-    grouped = _kernel()
+    @numba.njit(cache=True)
+    def kernel(codes: Any, rows: Any, widths: Any) -> Any:  # pragma: no cover - compiled
+        keys = np.zeros(codes.shape[1], dtype=np.int64)
+        for j in range(len(rows)):
+            row, width = codes[rows[j]], widths[j]
+            if width > 1:
+                for i in range(len(keys)):
+                    keys[i] = keys[i] * width + np.int64(row[i])
+        return keys
+
+    return kernel
+
+
+@cache
+def _direct() -> Any:
+    """Grouping of keys below a small bound."""
+    import numba
 
     @numba.njit(cache=True)
-    def kernel(parts: Any, chosen: Any, counts: Any) -> Any:  # pragma: no cover - compiled
-        keys = parts[chosen[0]].copy()
-        for j in range(1, len(chosen)):
-            keys += parts[chosen[j]]
-        return grouped(keys, counts)
+    def kernel(keys: Any, span: Any, counts: Any) -> Any:  # pragma: no cover - compiled
+        n = len(keys)
+        table = np.full(span, -1, dtype=np.int32)
+        sizes = np.zeros(min(n, span), dtype=np.int64)
+        found = 0
+        for i in range(n):
+            at = table[keys[i]]
+            if at < 0:
+                at = found
+                table[keys[i]] = found
+                found += 1
+            keys[i] = at
+            sizes[at] += counts[i]
+        return keys, sizes[:found].copy()
 
     return kernel

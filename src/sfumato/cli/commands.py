@@ -85,6 +85,47 @@ def inspect(
         show.inventory(inventory, output)
 
 
+def risk(
+    source: Annotated[str, typer.Argument(help="A path, pattern or folder: csv, tsv, parquet, ndjson.")],
+    quasi: Annotated[
+        str | None,
+        typer.Option(help="Columns that outsiders may know, with commas (default: as inspect finds them)."),
+    ] = None,
+    sensitive: Annotated[
+        str, typer.Option(help="Columns that would harm a person if learned, with commas.")
+    ] = "",
+    fraction: Annotated[
+        float | None, typer.Option(help="The rows' share of the population, for the risks in it.")
+    ] = None,
+    separator: Annotated[str | None, typer.Option(help="The separator of a csv file.")] = None,
+    encoding: Annotated[
+        str, typer.Option(help="The encoding of a text file: utf-8, latin-1, cp1252.")
+    ] = "utf-8",
+    missing: Annotated[
+        list[str] | None, typer.Option(help="A text that means missing; may be repeated.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check data as they are against every privacy model at once; nothing is changed."""
+    from sfumato.cli import show
+    from sfumato.engines.sources import FileSource
+    from sfumato.pipeline.verbs import assess_source
+
+    found = FileSource.find(source, Path(), separator=separator, encoding=encoding, missing=missing or ())
+    with show.watching(as_json) as watch:
+        assessment = assess_source(
+            found,
+            None if quasi is None else _names(quasi),
+            _names(sensitive),
+            fraction=fraction,
+            watch=watch,
+        )
+    if as_json:
+        _print_json(assessment.to_dict())
+    else:
+        show.assessment(assessment)
+
+
 def check(policy: PolicyArgument, project: ProjectOption = None, as_json: JsonOption = False) -> None:
     """Find what is wrong with a policy, with file, line and remedy."""
     from sfumato.cli import show
@@ -199,6 +240,11 @@ def verify(
         raise typer.Exit(found.exit_code)
 
 
+def _names(written: str) -> tuple[str, ...]:
+    """Names between commas, without the blanks around them."""
+    return tuple(name.strip() for name in written.split(",") if name.strip())
+
+
 def _opened(policy: Path, project: Path | None) -> tuple[LoadedPolicy, Snapshot]:
     from sfumato.pipeline.snapshot import Snapshot
     from sfumato.policy.load import load_policy
@@ -237,4 +283,14 @@ def _print_json(document: Any) -> None:
     sys.stdout.write(json_printable(text) + "\n")
 
 
-ALL: tuple[Callable[..., None], ...] = (demo, inspect, check, plan, run, attack, evaluate, verify)
+ALL: tuple[Callable[..., None], ...] = (
+    demo,
+    inspect,
+    risk,
+    check,
+    plan,
+    run,
+    attack,
+    evaluate,
+    verify,
+)

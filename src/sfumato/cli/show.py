@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
+from sfumato.anonymity.assess import Assessment
 from sfumato.core.errors import Problem
 from sfumato.core.printable import printable
 from sfumato.core.values import AnonymityPlan, ColumnProfile, Finding, Inventory, Role
@@ -164,6 +165,38 @@ def _evidence(column: ColumnProfile) -> list[str]:
     return evidence
 
 
+def assessment(found: Assessment) -> None:
+    """Every privacy model's figure, the sensitive columns side by side."""
+    console = _console()
+    known = ", ".join(found.quasi) or "no column"
+    console.print(f"[bold]{found.people:,}[/] people in [bold]{found.classes:,}[/] classes over ", end="")
+    console.print(_text(known), soft_wrap=True)
+    console.print()
+    whole = _table("Everybody", "model", "figure", "what it is", right=("figure",))
+    for row in found.rows():
+        if row.others_known is None:
+            whole.add_row(row.model, _figure(row.figure), row.meaning)
+    console.print(whole)
+    for column in dict.fromkeys(exposure.on for exposure in found.exposures):
+        rows = [row for row in found.rows() if row.on == column]
+        both = any(row.others_known for row in rows)
+        headings = ("model", "figure", *(("others known",) if both else ()), "what it is")
+        table = _table(f"Sensitive: {printable(column)}", *headings, right=("figure", "others known"))
+        unknown, told = ([row for row in rows if row.others_known is known] for known in (False, True))
+        for i, row in enumerate(unknown):
+            other = (_figure(told[i].figure),) if both else ()
+            table.add_row(row.model, _figure(row.figure), *other, row.meaning)
+        console.print()
+        console.print(table)
+    console.print("\na dash: no parameter makes the model hold, or an estimate did not converge")
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
 def problems(found: Sequence[Problem], dropped: Sequence[str], policy: Path) -> None:
     """The problems of a policy, or that there are none."""
     console = _console()
@@ -240,9 +273,7 @@ def _steps(console: Console, outcome: Outcome) -> None:
     for step in outcome.plan.steps:
         if step.action == "drop":
             continue
-        level = ""
-        if anonymity is not None and step.column in anonymity.levels:
-            level = f"{anonymity.levels[step.column]} of {anonymity.heights[step.column] - 1}"
+        level = "" if anonymity is None else _level(anonymity, step.column)
         role = _text(_ROLE_NAMES[step.role], style=_ROLE_STYLES[step.role])
         table.add_row(_text(step.column), role, step.action, level, _text(step.why))
     console.print(table)
@@ -251,10 +282,21 @@ def _steps(console: Console, outcome: Outcome) -> None:
         console.print(_text(f"dropped: {', '.join(dropped)}"), soft_wrap=True)
 
 
+def _level(found: AnonymityPlan, column: str) -> str:
+    """How far a column was coarsened: its level, or what labels of its own for each class lost."""
+    if column in found.levels:
+        return f"{found.levels[column]} of {found.heights[column] - 1}"
+    return f"{_share(found.losses[column])} lost" if column in found.losses else ""
+
+
 def _anonymity(console: Console, found: AnonymityPlan) -> None:
     models = ", ".join(" ".join(str(value) for value in model.values()) for model in found.models)
-    console.print(f"[bold]{models}[/] by {found.method}{', optimal' if found.optimal else ''}: "
-                  f"{found.checked:,} of {found.lattice:,} nodes checked")  # fmt: skip
+    searched = (
+        f": {found.checked:,} of {found.lattice:,} nodes checked"
+        if found.checked is not None and found.lattice is not None
+        else ", labels of its own for each class"
+    )
+    console.print(f"[bold]{models}[/] by {found.method}{', optimal' if found.optimal else ''}{searched}")
     console.print(
         f"{found.classes:,} classes, the smallest of {found.smallest_class}; "
         f"{found.suppressed_rows:,} of {found.rows:,} rows suppressed ({_share(found.suppressed_share)}); "

@@ -132,8 +132,12 @@ class Step(Value):
 class AnonymityPlan(Value):
     """What the table recoding does, in the figures of ARX (see ``docs/explanation/measures.md``).
 
-    ``levels`` maps each quasi-identifier to its level of generalization, ``heights`` to its number
-    of levels. ``classes`` and ``smallest_class`` do not count suppressed rows.
+    ``levels`` maps each quasi-identifier to its level of generalization, ``heights`` to its number of
+    levels; both are empty where each class has labels of its own. ``classes`` and ``smallest_class`` do
+    not count suppressed rows. ``score`` is what the method makes small: the policy's measure, or the
+    certainty penalty of a partition. ``losses`` has for each quasi-identifier what its labels lost on
+    average, from 0 (untouched) to 1 (nothing said), suppressed rows counted as 1. ``lattice`` and
+    ``checked`` count nodes where there are any.
     """
 
     method: str
@@ -148,8 +152,9 @@ class AnonymityPlan(Value):
     score: float
     raw_loss: float
     granularity: float
-    lattice: int
-    checked: int
+    losses: dict[str, float] = {}
+    lattice: int | None = None
+    checked: int | None = None
     optimal: bool
 
 

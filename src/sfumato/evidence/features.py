@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 BINS = 20
 
+#: The code of a label that a table of labels does not have.
+UNKNOWN = -1
+
 
 def numbers(series: pl.Series, centers: Mapping[str, float] | None = None) -> NDArray[np.float64] | None:
     """A column as numbers, missing as NaN; None if it is not one of numbers.
@@ -58,6 +61,19 @@ def as_type(series: pl.Series, dtype: pl.DataType) -> tuple[pl.Series, pl.Series
     if series.dtype.is_float() and dtype.is_integer():
         lost = lost | (held.cast(series.dtype) != series).fill_null(False)
     return held.zip_with(~lost, pl.Series([None], dtype=dtype)), lost
+
+
+def encode_labels(series: pl.Series, level: pl.DataFrame) -> NDArray[np.int32]:
+    """The ``code`` of each value in a table of distinct ``label``s, :data:`UNKNOWN` where it has none."""
+    held, lost = as_type(series, level["label"].dtype)
+    found = (
+        held.alias("label")
+        .to_frame()
+        .join(level, on="label", how="left", nulls_equal=True, maintain_order="left")
+    )
+    codes = found["code"].cast(pl.Int32).fill_null(UNKNOWN).to_numpy().copy()
+    codes[lost.to_numpy()] = UNKNOWN
+    return codes
 
 
 @dataclass(frozen=True)

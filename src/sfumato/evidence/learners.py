@@ -7,10 +7,10 @@ of the release they are put into its terms by the published method, as a recipie
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -21,12 +21,16 @@ from sfumato.core.keyed import derive, generator
 from sfumato.core.values import Status
 from sfumato.evidence.columns import direct_identifiers
 from sfumato.evidence.features import LabelBins, labels, numbers
+from sfumato.evidence.overlap import Spread
 
 #: Models with different seeds whose probabilities are averaged: less noise from the teaching itself.
 BAGS = 4
 MOST_CLASSES = 10
 LEAST_PER_CLASS = 10
 _LEVELS = 200
+#: Values of a column with overlapping labels that are told apart, and people who stand for the prior of each.
+_VALUES = 50
+_PRIOR = 10
 _LARGE = 1e300
 _SETTINGS = {
     "max_iter": 80,
@@ -105,8 +109,8 @@ def _learn(comparison: Comparison) -> Learned | Unlearned:
     if not set(labels(released[target]).unique()) <= set(classes):
         return Unlearned("not-measured", "the release has other classes of the target than the original")
     hidden = _hidden(comparison, target)
-    before = _Learner.teach(original, target, classes, hidden, {}, comparison.key)
-    after = _Learner.teach(released, target, classes, hidden, comparison.centers, comparison.key)
+    before = _Learner.teach(original, target, classes, hidden, lambda raw, _: _plain(raw), comparison.key)
+    after = _Learner.teach(released, target, classes, hidden, _reader(comparison), comparison.key)
     return Learned(
         classes,
         truth,
@@ -168,28 +172,113 @@ def _hidden(comparison: Comparison, target: str) -> frozenset[str]:
     return direct_identifiers(comparison) | given_away | {target}
 
 
+class _Feature(Protocol):
+    """One column as the learner sees it."""
+
+    @property
+    def categorical(self) -> tuple[bool, ...]:
+        """Which of its parts are categories by number, shape (parts,)."""
+
+    def taught(self, frame: pl.DataFrame) -> NDArray[np.float64]:
+        """Of the rows that it was fitted to, shape (rows, parts), or (rows,) if there is one part."""
+
+    def tested(self, frame: pl.DataFrame) -> NDArray[np.float64]:
+        """Of described people."""
+
+
+#: How the learner sees a column, given the number of each row's class.
+Reader = Callable[[pl.Series, NDArray[np.int64]], _Feature]
+
+
 @dataclass(frozen=True)
-class _Feature:
-    """One column as the learner sees it: numbers, or categories by frequency."""
+class _Numbers:
+    """Numbers, or labels as their centers."""
 
     name: str
     centers: Mapping[str, float] | None
-    levels: LabelBins | None
+    categorical: tuple[bool, ...] = (False,)
 
-    @classmethod
-    def fit(cls, series: pl.Series, centers: Mapping[str, float] | None) -> _Feature:
-        numeric = numbers(series, centers) is not None
-        return cls(series.name, centers, None if numeric else LabelBins.fit(series, _LEVELS))
+    def tested(self, frame: pl.DataFrame) -> NDArray[np.float64]:
+        found = numbers(frame[self.name], self.centers)
+        # Infinite numbers are very large ones, so that the bins have middles.
+        return np.full(frame.height, np.nan) if found is None else np.clip(found, -_LARGE, _LARGE)
 
-    def values(self, frame: pl.DataFrame) -> NDArray[np.float64]:
-        series = frame[self.name]
-        if self.levels is None:
-            found = numbers(series, self.centers)
-            # Infinite numbers are very large ones, so that the bins have middles.
-            return np.full(len(series), np.nan) if found is None else np.clip(found, -_LARGE, _LARGE)
-        codes = self.levels.codes(series).astype(np.float64)
+    taught = tested
+
+
+@dataclass(frozen=True)
+class _Categories:
+    """Categories, numbered by frequency."""
+
+    name: str
+    levels: LabelBins
+    categorical: tuple[bool, ...] = (True,)
+
+    def tested(self, frame: pl.DataFrame) -> NDArray[np.float64]:
+        codes = self.levels.codes(frame[self.name]).astype(np.float64)
         codes[codes == self.levels.size - 1] = np.nan
         return codes
+
+    taught = tested
+
+
+@dataclass(frozen=True)
+class _Mixtures:
+    """Labels that overlap: the category where a label leaves no choice, and rates where it does.
+
+    ``rates`` are the shares of the classes in each category, of which a label has the mean over what it
+    covers (target encoding: Micci-Barreca 2001, *SIGKDD Explorations* 3:27-32).
+    """
+
+    name: str
+    levels: LabelBins
+    spread: Spread
+    rates: NDArray[np.float64]
+
+    @classmethod
+    def fit(cls, name: str, levels: LabelBins, spread: Spread, truth: NDArray[np.int64]) -> _Mixtures:
+        within = spread.shares[spread.codes]
+        classes = np.eye(int(truth.max(initial=0)) + 1)[truth]
+        # Rare categories have the rates of everybody; those of the first class follow from the others.
+        sums = within.T @ classes + _PRIOR * classes.mean(axis=0)
+        return cls(name, levels, spread, (sums / (within.sum(axis=0)[:, None] + _PRIOR))[:, 1:])
+
+    @property
+    def categorical(self) -> tuple[bool, ...]:
+        return True, *[False] * self.rates.shape[1]
+
+    def taught(self, frame: pl.DataFrame) -> NDArray[np.float64]:
+        del frame
+        return self._matrix(self.spread.shares[self.spread.codes])
+
+    def tested(self, frame: pl.DataFrame) -> NDArray[np.float64]:
+        return self._matrix(np.eye(self.levels.size)[self.levels.codes(frame[self.name])])
+
+    def _matrix(self, shares: NDArray[np.float64]) -> NDArray[np.float64]:
+        sure = (shares[:, :-1] == 1).any(axis=1)
+        return np.column_stack([np.where(sure, shares.argmax(axis=1), np.nan), shares @ self.rates])
+
+
+def _plain(series: pl.Series, centers: Mapping[str, float] | None = None) -> _Feature:
+    if numbers(series, centers) is not None:
+        return _Numbers(series.name, centers)
+    return _Categories(series.name, LabelBins.fit(series, _LEVELS))
+
+
+def _reader(comparison: Comparison) -> Reader:
+    """How the columns of a release are read; which values they have is all that is taken of the original."""
+    described = comparison.describe(comparison.original)
+
+    def read(series: pl.Series, truth: NDArray[np.int64]) -> _Feature:
+        centers = comparison.centers.get(series.name)
+        if series.name not in comparison.overlapping or numbers(series, centers) is not None:
+            return _plain(series, centers)
+        values = described[series.name]
+        levels = LabelBins.fit(values, _VALUES)
+        spread = Spread.of(comparison, series, values, levels.codes(values), levels.size)
+        return _Mixtures.fit(series.name, levels, spread, truth)
+
+    return read
 
 
 @dataclass(frozen=True)
@@ -208,12 +297,12 @@ class _Learner:
         target: str,
         classes: Sequence[str],
         hidden: frozenset[str],
-        centers: Mapping[str, Mapping[str, float]],
+        read: Reader,
         key: bytes,
     ) -> _Learner:
         names = [column for column in frame.columns if column not in hidden and frame[column].n_unique() > 1]
-        features = tuple(_Feature.fit(frame[name], centers.get(name)) for name in names)
         truth = _numbered(frame[target], classes)
+        features = tuple(read(frame[name], truth) for name in names)
         counts = np.bincount(truth, minlength=len(classes))
         shares = counts / max(1, len(truth))
         if not features or (counts > 0).sum() < 2:
@@ -221,8 +310,8 @@ class _Learner:
         from sklearn.ensemble import HistGradientBoostingClassifier
         from threadpoolctl import threadpool_limits
 
-        matrix = np.column_stack([feature.values(frame) for feature in features])
-        categorical = [feature.levels is not None for feature in features]
+        matrix = np.column_stack([feature.taught(frame) for feature in features])
+        categorical = [part for feature in features for part in feature.categorical]
         seeds = generator(derive(key, "learning", "seeds")).integers(0, 2**31, BAGS)
         # One thread: these models are small, threads that wait on a busy machine cost more than they
         # bring, and sums come out in the same order everywhere.
@@ -241,7 +330,7 @@ class _Learner:
             return np.tile(self.shares, (frame.height, 1))
         from threadpoolctl import threadpool_limits
 
-        matrix = np.column_stack([feature.values(frame) for feature in self.features])
+        matrix = np.column_stack([feature.tested(frame) for feature in self.features])
         total = np.zeros((frame.height, len(self.shares)))
         with threadpool_limits(1, user_api="openmp"):
             for model in self.models:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
@@ -10,7 +14,7 @@ from pydantic import Field, model_validator
 
 from sfumato import contracts
 from sfumato.core.errors import InputError
-from sfumato.hierarchies.ladder import ANY
+from sfumato.hierarchies.labelling import top
 
 Width = Annotated[float, Field(gt=0)]
 
@@ -66,7 +70,7 @@ class IntervalHierarchy:
         """The label of each number at a level."""
         self._check(values)
         if level == self.height - 1:
-            return pl.Series(values.name, [ANY], dtype=pl.String).new_from_index(0, len(values))
+            return top(values)
         whole = values.dtype.is_integer() and self._whole_numbered
         texts = [self._text(low, high, whole) for low, high in self._bounds(values, level)]
         return pl.Series(values.name, texts, dtype=pl.String)
@@ -92,6 +96,7 @@ class IntervalHierarchy:
     def _bounds(self, values: pl.Series, level: int) -> list[tuple[float | None, float | None]]:
         """Lower (included) and upper (excluded) bound for each value; both None where it is missing."""
         width, start, stop = self.params.widths[level - 1], self.params.start, self.params.stop
+        edge = _edges(start, width)
         bounds: list[tuple[float | None, float | None]] = []
         for value in values.cast(pl.Float64).fill_nan(None):
             if value is None:
@@ -100,9 +105,10 @@ class IntervalHierarchy:
                 bounds.append((None, start))
             elif stop is not None and value >= stop:
                 bounds.append((stop, None))
+            elif math.isinf((value - start) / width):
+                bounds.append((None, None))
             else:
-                low = start + (value - start) // width * width
-                bounds.append((low, low + width))
+                bounds.append(_around(value, math.floor((value - start) / width), edge))
         return bounds
 
     def _text(self, low: float | None, high: float | None, whole: bool) -> str | None:
@@ -124,6 +130,24 @@ class IntervalHierarchy:
                 where=f"column {values.name}",
                 remedy="use another kind, or declare the codes for missing under dataset.source.missing",
             )
+
+
+def _edges(start: float, width: float) -> Callable[[int], float]:
+    """The number nearest to ``start + step * width`` as a person would write it, for each step.
+
+    Sums of floats drift: 3 * 0.1 is above 0.3, and 0.3 would fall into [0.2, 0.3).
+    """
+    first, wide = Decimal(repr(float(start))), Decimal(repr(float(width)))
+    return cache(lambda step: float(first + step * wide))
+
+
+def _around(value: float, step: int, edge: Callable[[int], float]) -> tuple[float, float]:
+    """The edges around a value, from a guess that is off by rounding at most."""
+    if value < edge(step):
+        return edge(step - 1), edge(step)
+    if value >= edge(step + 1):
+        return edge(step + 1), edge(step + 2)
+    return edge(step), edge(step + 1)
 
 
 def _middle(low: float | None, high: float | None) -> float | None:

@@ -9,6 +9,7 @@ import polars as pl
 from pydantic import Field, model_validator
 
 from sfumato import contracts
+from sfumato.hierarchies.labelling import top
 from sfumato.hierarchies.ladder import ANY
 
 
@@ -40,7 +41,7 @@ class PrefixHierarchy:
     def labels(self, values: pl.Series, level: int) -> pl.Series:
         """The prefix of each code; codes no longer than it stay whole."""
         if level == self.height - 1:
-            return pl.Series(values.name, [ANY], dtype=pl.String).new_from_index(0, len(values))
+            return top(values)
         keep = self.params.keep[level - 1]
         text = values.cast(pl.String)
         longer = text.str.len_chars() > keep

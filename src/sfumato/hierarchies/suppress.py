@@ -8,7 +8,7 @@ from typing import ClassVar
 import polars as pl
 
 from sfumato import contracts
-from sfumato.hierarchies.ladder import ANY
+from sfumato.hierarchies.labelling import top
 
 
 class SuppressHierarchy:
@@ -27,7 +27,7 @@ class SuppressHierarchy:
     def labels(self, values: pl.Series, level: int) -> pl.Series:
         """``*`` for everything."""
         del level
-        return pl.Series(values.name, [ANY], dtype=pl.String).new_from_index(0, len(values))
+        return top(values)
 
     def domain(self) -> None:
         """The data's own values are the leaves."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import numpy as np
 import polars as pl
 
+from sfumato.anonymity.partition.recoding import LocalRecoding
 from sfumato.contracts import COUNT, Comparison
 from sfumato.core.keyed import derive
 from sfumato.core.values import Finding
 from sfumato.evidence.run import measure
 from sfumato.pipeline.fitting import Fitted, fit
-from sfumato.pipeline.population import population_counts
+from sfumato.pipeline.population import population_counter
 from sfumato.pipeline.snapshot import IDENTITY, Snapshot, part_of
 from sfumato.policy.model import Part
 
@@ -35,12 +35,7 @@ def compare(fitted: Fitted, part: pl.LazyFrame, count: Count, control: pl.LazyFr
     engine, policy = snapshot.engine, snapshot.policy
     size = policy.evidence.sample if policy.evidence is not None else 50_000
     sample = engine.sample(part, derive(snapshot.release_key, "evidence"), size, IDENTITY)
-    labelled = fitted.transform(sample)
-    if fitted.recoding is None:
-        kept = np.ones(labelled.height, dtype=bool)
-    else:
-        labelled = fitted.recoding.label(labelled)
-        kept = fitted.recoding.keeps(labelled).to_numpy()
+    labelled, kept = fitted.label(sample)
     outside = (
         engine.sample(control, derive(snapshot.release_key, "control"), size, IDENTITY)
         if control is not None
@@ -48,13 +43,13 @@ def compare(fitted: Fitted, part: pl.LazyFrame, count: Count, control: pl.LazyFr
     )
     population = policy.dataset.population
     fraction = None if population is None else population.fraction_of(snapshot.rows)
-    described, raw = population_counts(fitted)
+    local = fitted.recoding if isinstance(fitted.recoding, LocalRecoding) else None
     return Comparison(
         inventory=snapshot.inventory,
         plan=fitted.plan,
         original=part_of(sample),
         released=part_of(labelled),
-        kept=kept,
+        kept=kept.to_numpy(),
         control=part_of(outside),
         describe=fitted.describe,
         count=count,
@@ -64,8 +59,10 @@ def compare(fitted: Fitted, part: pl.LazyFrame, count: Count, control: pl.LazyFr
         design="none" if control is None else "holdout",
         # The source's fraction is the policy's; those offered to the release are a part of the source.
         population=None if fraction is None else fraction * _offered(fitted),
-        count_population=described,
-        count_population_original=raw,
+        covers=local.covers if local is not None else None,
+        overlapping=local.columns if local is not None else (),
+        count_population=population_counter(snapshot, fitted.describe),
+        count_population_original=population_counter(snapshot, lambda people: people),
         context=policy.context.model_dump(),
     )
 

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from sfumato.anonymity import MEASURES, MODELS
-from sfumato.anonymity.lattice import Problem, Solution, search
-from sfumato.anonymity.recoding import FullDomain
-from sfumato.classes.table import FIRST, ClassTable, TupleTable, Units
-from sfumato.contracts import COUNT, ROW, PrivacyModel
+from sfumato.anonymity.partition.recoding import LocalRecoding
+from sfumato.classes.table import FIRST, TupleTable
+from sfumato.contracts import COUNT, ROW, Recoding
 from sfumato.core.canonical import canonical_json
 from sfumato.core.errors import InputError
 from sfumato.core.keyed import derive
-from sfumato.core.values import AnonymityPlan, Plan, Step
+from sfumato.core.values import Plan, Step
+from sfumato.engines.local import DRAW, drawn_by
 from sfumato.evidence.columns import known_columns
+from sfumato.hierarchies.build import needs_target
 from sfumato.hierarchies.ladder import Ladder
+from sfumato.pipeline.anonymizing import Anonymized, Progress, Task, anonymize, models_of, scales_of
+from sfumato.pipeline.population import population_counter
 from sfumato.pipeline.snapshot import IDENTITY, UNIT, Snapshot, part_of
-from sfumato.policy.model import Column
+from sfumato.policy.model import Anonymity, Column
 from sfumato.transforms import TRANSFORMS
 from sfumato.transforms.generalize import hierarchy
 
-Progress = Callable[[str, int, int], None]
 _OWN = (ROW, IDENTITY, UNIT)
 
 
@@ -36,9 +35,12 @@ class Fitted:
 
     snapshot: Snapshot
     plan: Plan
-    recoding: FullDomain | None
-    ladders: tuple[Ladder, ...]
-    models: tuple[PrivacyModel, ...]
+    anonymized: Anonymized | None = None
+
+    @property
+    def recoding(self) -> Recoding | None:
+        """The table recoding, if the policy asks for one."""
+        return None if self.anonymized is None else self.anonymized.recoding
 
     @property
     def released(self) -> tuple[str, ...]:
@@ -61,51 +63,76 @@ class Fitted:
 
     def recode(self, batch: pl.DataFrame) -> pl.DataFrame:
         """Raw rows to rows as they leave: transformed, labelled, without those suppressed."""
+        labelled, kept = self.label(batch)
+        return labelled.filter(kept)
+
+    def label(self, batch: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+        """Raw rows of the snapshot with their labels, and which of them leave."""
         transformed = self.transform(batch)
-        return transformed if self.recoding is None else self.recoding.apply(transformed)
+        if self.recoding is None:
+            return transformed, pl.Series([True], dtype=pl.Boolean).new_from_index(0, transformed.height)
+        return self.recoding.label(transformed)
 
     def describe(self, raw: pl.DataFrame) -> pl.DataFrame:
         """Raw rows of anybody in the release's own terms, by the published method; nothing is suppressed.
 
         Unlike :meth:`recode` it takes people that the snapshot did not have; a value without a place
-        in its hierarchy becomes missing.
+        in its hierarchy becomes missing. Where each class has labels of its own, the method gives none to
+        others, and the values stay as the transforms leave them.
         """
         described = self.transform(raw)
-        levels = self.plan.anonymity.levels if self.plan.anonymity is not None else {}
-        changed = []
-        for ladder in self.ladders:
-            level = levels.get(ladder.column, 0)
-            if level > 0 and ladder.kind is not None and ladder.column in described.columns:
-                values = described[ladder.column]
-                distinct = values.unique()
-                labels = pl.DataFrame({"value": distinct, "label": ladder.kind.labels(distinct, level)})
-                found = (
-                    values.alias("value")
-                    .to_frame()
-                    .join(labels, on="value", how="left", nulls_equal=True, maintain_order="left")
-                )
-                changed.append(found["label"].alias(ladder.column))
+        changed = [
+            self._labelled(described[ladder.column], ladder, level)
+            for ladder, level in self._levels()
+            if ladder.column in described.columns
+        ]
         return part_of(described.with_columns(changed))
+
+    def _levels(self) -> list[tuple[Ladder, int]]:
+        """The ladders that every row goes up, and how far."""
+        if self.anonymized is None:
+            return []
+        levels = self.anonymized.plan.levels
+        found = [(ladder, levels.get(ladder.column, 0)) for ladder in self.anonymized.ladders]
+        return [(ladder, level) for ladder, level in found if level > 0]
+
+    @staticmethod
+    def _labelled(values: pl.Series, ladder: Ladder, level: int) -> pl.Series:
+        assert ladder.kind is not None, "a ladder of several levels has a kind"
+        distinct = values.unique()
+        labels = pl.DataFrame({"value": distinct, "label": ladder.kind.labels(distinct, level)})
+        found = (
+            values.alias("value")
+            .to_frame()
+            .join(labels, on="value", how="left", nulls_equal=True, maintain_order="left")
+        )
+        return found["label"].alias(ladder.column)
 
     def rows(self, part: pl.LazyFrame) -> pl.LazyFrame:
         """A part of the snapshot as it leaves, lazily."""
-        engine = self.snapshot.engine
-        empty = part.head(0).collect()
-        schema = (
-            self.transform(empty).schema
-            if self.recoding is None
-            else self.recoding.label(self.transform(empty)).schema
-        )
-        return engine.map(part, self.recode, schema)
+        schema = self.label(part.head(0).collect())[0].schema
+        return self.snapshot.engine.map(part, self.recode, schema)
+
+    def types(self) -> Mapping[str, pl.DataType]:
+        """The columns of the release with their types."""
+        return part_of(self.label(self.snapshot.frame.head(0).collect())[0]).schema
+
+    def population(self) -> pl.DataFrame | None:
+        """The people of the population in the release's own terms, if a privacy model counts them."""
+        everybody = population_counter(self.snapshot, self.describe)
+        if self.anonymized is None or everybody is None:
+            return None
+        counted = any(model.counts_population for model in self.anonymized.models)
+        return everybody(self.anonymized.recoding.columns) if counted else None
 
     def centers(self) -> dict[str, dict[str, float]]:
         """For each generalized column of numbers, a number standing for each label."""
         found: dict[str, dict[str, float]] = {}
-        levels = self.plan.anonymity.levels if self.plan.anonymity is not None else {}
-        for ladder in self.ladders:
-            level = levels.get(ladder.column, 0)
-            if level > 0 and ladder.kind is not None:
-                found |= _centers(ladder.column, ladder.kind, ladder.values, level)
+        for ladder, level in self._levels():
+            found |= _centers(ladder.column, ladder.kind, ladder.values, level)
+        if isinstance(self.recoding, LocalRecoding):
+            centers = {column: self.recoding.centers(column) for column in self.recoding.columns}
+            found |= {column: numbers for column, numbers in centers.items() if numbers}
         for step in self.plan.steps:
             if step.action == "generalize" and step.state.get("level"):
                 kind = hierarchy(step.state["hierarchy"], str(self.snapshot.folder))
@@ -138,7 +165,7 @@ def fit(snapshot: Snapshot, part: pl.LazyFrame, held_out: int, progress: Progres
         InputError: from transforms, hierarchies and the search.
     """
     policy = snapshot.policy
-    steps = tuple(_step(snapshot, name, policy.columns.get(name)) for name in snapshot.columns)
+    steps = tuple(_step(snapshot, part, name, policy.columns.get(name)) for name in snapshot.columns)
     rows = snapshot.engine.rows(part)
     plan = Plan(
         dataset=policy.dataset.name,
@@ -150,35 +177,45 @@ def fit(snapshot: Snapshot, part: pl.LazyFrame, held_out: int, progress: Progres
     )
     _check_key(snapshot, part)
     _one_row_each(snapshot, part)
-    fitted = Fitted(snapshot, plan, None, (), ())
+    fitted = Fitted(snapshot, plan)
     if policy.anonymity is None:
         return fitted
+    anonymized = anonymize(_task(fitted, part, policy.anonymity), progress)
+    return Fitted(snapshot, plan.model_copy(update={"anonymity": anonymized.plan}), anonymized)
+
+
+def _task(fitted: Fitted, part: pl.LazyFrame, asked: Anonymity) -> Task:
+    """What the table recoding is fitted to."""
+    snapshot, steps = fitted.snapshot, fitted.plan.steps
     columns = protected(snapshot, steps)
-    table = tuples(fitted, part, columns)
-    ladders = tuple(
-        _ladder(snapshot, table, step) for name in columns for step in steps if step.column == name
-    )
-    models = tuple(_model(part.name, part.params) for part in policy.anonymity.models)
-    problem = Problem(
-        ladders,
-        np.stack([_positions(table, ladder) for ladder in ladders]),
-        Units(table.counts),
+    models = models_of(asked)
+    sensitive = tuple(dict.fromkeys(model.on for model in models if model.on is not None))
+    table = tuples(fitted, part, columns, sensitive)
+    folder = str(snapshot.folder)
+
+    everybody = population_counter(snapshot, lambda people: part_of(fitted.transform(people)))
+    counted = any(model.counts_population for model in models)
+
+    def rows(units: pl.DataFrame) -> pl.DataFrame:
+        """The rows of some units, with keyed draws that decide which of them goes where."""
+        frame = _transformed(fitted, part, (IDENTITY, *units.columns))
+        chosen = frame.join(units.lazy(), on=units.columns, how="semi", nulls_equal=True)
+        drawn = drawn_by(IDENTITY, derive(snapshot.release_key, "deal"))
+        return chosen.with_columns(drawn).collect(engine="streaming")
+
+    return Task(
+        asked,
+        table,
+        tuple(fitted.plan.step(name) for name in columns),
+        folder,
+        scales_of(asked, table, folder),
         models,
-        int(policy.anonymity.suppression * table.rows + 1e-9),
-        MEASURES.resolve(policy.anonymity.measure),
+        everybody(columns) if everybody is not None and counted else None,
+        frozenset(name for name, column in snapshot.policy.columns.items() if column.hierarchy is not None),
+        rows,
+        DRAW,
+        IDENTITY,
     )
-    watch = None if progress is None else (lambda done, total: progress("searching the lattice", done, total))
-    solution = search(problem, watch)
-    if not solution.classes:
-        raise InputError(
-            "anonymity-impossible",
-            "the privacy models hold only if every row is suppressed",
-            where="anonymity",
-            remedy="lower k: a class of so many people takes more of them than there are",
-        )
-    anonymity = _described(policy.anonymity, columns, ladders, solution, table.rows)
-    recoding = FullDomain.fit(table, ladders, solution)
-    return Fitted(snapshot, plan.model_copy(update={"anonymity": anonymity}), recoding, ladders, models)
 
 
 def protected(snapshot: Snapshot, steps: Sequence[Step]) -> tuple[str, ...]:
@@ -195,40 +232,30 @@ def protected(snapshot: Snapshot, steps: Sequence[Step]) -> tuple[str, ...]:
     return columns
 
 
-def tuples(fitted: Fitted, part: pl.LazyFrame, columns: Sequence[str]) -> TupleTable:
-    """The distinct tuples of transformed columns, with counts and first rows, in the order of those."""
-    engine = fitted.snapshot.engine
-    empty = fitted.transform(part.head(0).collect()).select(ROW, *columns)
+def tuples(
+    fitted: Fitted, part: pl.LazyFrame, columns: Sequence[str], sensitive: Sequence[str] = ()
+) -> TupleTable:
+    """The distinct tuples of transformed columns, with counts and first rows, in the order of those.
+
+    With sensitive columns, tuples are distinct in those too.
+    """
+    keys = (*columns, *sensitive)
+    frame = _transformed(fitted, part, (ROW, *keys))
+    measures = [pl.len().alias(COUNT), pl.col(ROW).min().alias(FIRST)]
+    found = fitted.snapshot.engine.aggregate(frame, keys, measures).sort(FIRST)
+    return TupleTable(tuple(columns), found, tuple(sensitive))
+
+
+def _transformed(fitted: Fitted, part: pl.LazyFrame, columns: Sequence[str]) -> pl.LazyFrame:
+    """Some columns of a part, transformed, lazily."""
 
     def chosen(batch: pl.DataFrame) -> pl.DataFrame:
-        return fitted.transform(batch).select(ROW, *columns)
+        return fitted.transform(batch).select(columns)
 
-    frame = engine.map(part, chosen, empty.schema)
-    measures = [pl.len().alias(COUNT), pl.col(ROW).min().alias(FIRST)]
-    return TupleTable(tuple(columns), engine.aggregate(frame, columns, measures).sort(FIRST))
+    return fitted.snapshot.engine.map(part, chosen, chosen(part.head(0).collect()).schema)
 
 
-def recheck(models: Sequence[PrivacyModel], released: pl.DataFrame) -> None:
-    """Check the privacy models on classes of rows as written.
-
-    Args:
-        released: distinct tuples of the protected columns with their rows (column :data:`COUNT`).
-
-    Raises:
-        InputError: ``recheck-failed``.
-    """
-    table = ClassTable(released[COUNT].cast(pl.Int64).to_numpy())
-    for model in models:
-        broken = int((~model.holds(table)).sum())
-        if broken:
-            raise InputError(
-                "recheck-failed",
-                f"{broken} class(es) of the rows as written break the promise of {model.explain()}",
-                remedy="nothing was released; please report this as a bug",
-            )
-
-
-def _step(snapshot: Snapshot, name: str, column: Column | None) -> Step:
+def _step(snapshot: Snapshot, part: pl.LazyFrame, name: str, column: Column | None) -> Step:
     if column is None:
         return Step(
             column=name,
@@ -254,8 +281,9 @@ def _step(snapshot: Snapshot, name: str, column: Column | None) -> Step:
         why=column.why,
     )
     try:
-        values = _values(snapshot, name, bool(params.get("level")))
-        state = transform().fit(values, transform.Params(**params, **extra), _key(snapshot, step))
+        asked = transform.Params(**params, **extra)
+        values = _values(snapshot, part if transform.reads(asked) else part.head(0), name, extra)
+        state = transform().fit(values, asked, _key(snapshot, step))
     except InputError as error:
         raise InputError(
             error.code, error.what, where=error.where or f"column {name}", remedy=error.remedy
@@ -274,12 +302,16 @@ def _hierarchy_spec(column: Column) -> dict[str, Any]:
     return {"kind": column.hierarchy.name, **column.hierarchy.params}
 
 
-def _values(snapshot: Snapshot, name: str, all_values: bool) -> pl.DataFrame:
-    """Distinct values and counts of a column, or an empty table of its type where no value is asked for."""
-    frame = snapshot.frame if all_values else snapshot.frame.head(0)
-    return snapshot.engine.aggregate(
-        frame.select(pl.col(name).alias("value")), ["value"], [pl.len().alias("count")]
-    )
+def _values(snapshot: Snapshot, part: pl.LazyFrame, name: str, extra: Mapping[str, Any]) -> pl.DataFrame:
+    """Distinct values and counts of a column, with the target where its hierarchy learns from that.
+
+    Held-out rows never touch the fitting.
+    """
+    columns, target = {"value": name}, snapshot.policy.dataset.target
+    if target is not None and "hierarchy" in extra and needs_target(extra["hierarchy"]):
+        columns["target"] = target
+    frame = part.select(pl.col(column).alias(alias) for alias, column in columns.items())
+    return snapshot.engine.aggregate(frame, list(columns), [pl.len().alias("count")])
 
 
 def _key(snapshot: Snapshot, step: Step) -> bytes:
@@ -327,49 +359,3 @@ def _one_row_each(snapshot: Snapshot, part: pl.LazyFrame) -> None:
             where="dataset.subject",
             remedy="bring the source to one row a person first: this method counts rows as people",
         )
-
-
-def _ladder(snapshot: Snapshot, table: TupleTable, step: Step) -> Ladder:
-    found = table.values(step.column)
-    values = found["value"].alias(step.column)
-    if step.action != "generalize" or step.state["level"] is not None:
-        return Ladder.fixed(values)
-    kind = hierarchy(step.state["hierarchy"], str(snapshot.folder))
-    return Ladder.build(kind, values, found["first"])
-
-
-def _positions(table: TupleTable, ladder: Ladder) -> NDArray[np.int64]:
-    """For each tuple the position of its value in the ladder."""
-    index = pl.DataFrame({"value": ladder.values}).with_row_index("position")
-    found = table.tuples.select(pl.col(ladder.column).alias("value")).join(
-        index, on="value", how="left", nulls_equal=True, maintain_order="left"
-    )
-    return found["position"].cast(pl.Int64).to_numpy()
-
-
-def _model(name: str, params: Mapping[str, Any]) -> PrivacyModel:
-    kind = MODELS.resolve(name)
-    model: PrivacyModel = kind(kind.Params(**params))
-    return model
-
-
-def _described(
-    asked: Any, columns: Sequence[str], ladders: Sequence[Ladder], solution: Solution, rows: int
-) -> AnonymityPlan:
-    return AnonymityPlan(
-        method=asked.method,
-        models=tuple({"model": model.name, **model.params} for model in asked.models),
-        levels=dict(zip(columns, solution.levels, strict=True)),
-        heights={ladder.column: ladder.height for ladder in ladders},
-        classes=solution.classes,
-        smallest_class=solution.smallest_class,
-        rows=rows,
-        suppressed_rows=solution.suppressed,
-        suppressed_share=solution.suppressed / rows if rows else 0.0,
-        score=solution.score,
-        raw_loss=solution.raw_loss,
-        granularity=solution.granularity,
-        lattice=solution.lattice,
-        checked=solution.checked,
-        optimal=True,
-    )

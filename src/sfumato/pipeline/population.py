@@ -9,30 +9,22 @@ import polars as pl
 from sfumato.contracts import COUNT
 from sfumato.core.errors import InputError, nearest
 from sfumato.evidence.features import as_type
-from sfumato.pipeline.fitting import Fitted
 from sfumato.pipeline.snapshot import Snapshot
 
 _NO_NUMBER = "__sfumato_no_number__"
 
 Count = Callable[[Sequence[str]], pl.DataFrame]
+Describe = Callable[[pl.DataFrame], pl.DataFrame]
 
 
-def population_counts(fitted: Fitted) -> tuple[Count | None, Count | None]:
-    """Counts of the population's tuples as the published method describes them, and raw.
-
-    Both None where the policy names no table.
-    """
-    if fitted.snapshot.population is None:
-        return None, None
-    return (
-        lambda columns: _counted(fitted.snapshot, columns, fitted.describe),
-        lambda columns: _counted(fitted.snapshot, columns, lambda people: people),
-    )
+def population_counter(snapshot: Snapshot, describe: Describe) -> Count | None:
+    """Counts of the population's tuples as ``describe`` puts them; None where the policy names no table."""
+    if snapshot.population is None:
+        return None
+    return lambda columns: _counted(snapshot, columns, describe)
 
 
-def _counted(
-    snapshot: Snapshot, columns: Sequence[str], describe: Callable[[pl.DataFrame], pl.DataFrame]
-) -> pl.DataFrame:
+def _counted(snapshot: Snapshot, columns: Sequence[str], describe: Describe) -> pl.DataFrame:
     """Distinct tuples with the people of each; whoever has a value that the source's type cannot hold is
     none of those in the source, and is left out."""
     frame, asked = snapshot.population, snapshot.policy.dataset.population

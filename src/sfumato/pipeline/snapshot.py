@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import io
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -145,11 +146,7 @@ class Snapshot:
     @cached_property
     def policy_digest(self) -> str:
         """SHA-256 of the policy's canonical JSON with the digests of the other files that it names."""
-        files = {
-            str(column.hierarchy.params["path"])
-            for column in self.policy.columns.values()
-            if column.hierarchy is not None and "path" in column.hierarchy.params
-        }
+        files = set(_named_files(self.policy))
         digests = {path: _file_digest(self.folder / path) for path in sorted(files)}
         parts: list[Any] = [self.policy.model_dump(mode="json"), digests]
         if self._population_source is not None:
@@ -203,6 +200,23 @@ class Snapshot:
             return pl.Series(values.name, np.frombuffer(digests, dtype="<u8").astype(np.uint64))
 
         return pl.col(column).map_batches(identify, return_dtype=pl.UInt64, is_elementwise=True)
+
+
+def _named_files(policy: Policy) -> Iterator[str]:
+    """The files of hierarchies, of columns and of models."""
+    for column in policy.columns.values():
+        if column.hierarchy is not None:
+            yield from _paths(column.hierarchy.params)
+    for model in policy.anonymity.models if policy.anonymity is not None else ():
+        if model.params.get("hierarchy") is not None:
+            yield from _paths(model.params["hierarchy"])
+
+
+def _paths(params: Mapping[str, Any]) -> Iterator[str]:
+    """Whatever a part's parameters call a file."""
+    for name in ("path", "population"):
+        if isinstance(params.get(name), str):
+            yield params[name]
 
 
 def _file_digest(path: Path) -> str | None:

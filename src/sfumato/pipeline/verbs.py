@@ -9,17 +9,19 @@ from typing import Any
 
 import polars as pl
 
+from sfumato.anonymity.assess import Assessment, assess
 from sfumato.contracts import ROW
 from sfumato.core.errors import InputError, PolicyError, Problem
 from sfumato.core.keyed import derive
-from sfumato.core.values import Decision, Finding, Inventory, Plan
+from sfumato.core.values import Decision, Finding, Inventory, Plan, Role
 from sfumato.engines.local import LocalEngine
 from sfumato.engines.sources import FileSource
 from sfumato.evidence import probe
 from sfumato.gate import FLOOR, decide, is_approved, loosened
 from sfumato.inventory import take_inventory
+from sfumato.pipeline.anonymizing import check_again
 from sfumato.pipeline.comparing import compare, counted, evidence
-from sfumato.pipeline.fitting import Fitted, fit, recheck
+from sfumato.pipeline.fitting import Fitted, fit
 from sfumato.pipeline.snapshot import EXAMINED, IDENTITY, Snapshot
 from sfumato.policy.checks import check_policy, population_columns, unknown_columns
 from sfumato.policy.load import LoadedPolicy
@@ -94,6 +96,38 @@ def inspect_source(
     return take_inventory(table, rows=rows, target=target, subject=subject, progress=watch.stage)
 
 
+def assess_source(
+    source: FileSource | pl.DataFrame,
+    quasi: Sequence[str] | None = None,
+    sensitive: Sequence[str] = (),
+    *,
+    fraction: float | None = None,
+    watch: Watch | None = None,
+) -> Assessment:
+    """Every privacy model's figure for a source as it is, all rows, a row a person.
+
+    Args:
+        quasi: the columns that outsiders may know; None asks the inventory.
+
+    Raises:
+        InputError: from reading, or for a name that is no column.
+    """
+    watch = watch or Watch()
+    engine = LocalEngine()
+    if quasi is None:
+        found = inspect_source(source, watch=watch).named(Role.QUASI_IDENTIFIER)
+        quasi = tuple(name for name in found if name not in sensitive)
+    watch.stage("reading the source")
+    frame = engine.scan(source)
+    wanted = list(dict.fromkeys((*quasi, *sensitive)))
+    known = [name for name in wanted if name in engine.schema(frame)]
+    # A name that is no column is for assess to tell, which knows those that are.
+    columns = known if len(known) == len(wanted) else list(engine.schema(frame))
+    table = frame.select(columns or pl.len()).collect(engine="streaming")
+    watch.stage("checking every privacy model")
+    return assess(table, quasi, sensitive, fraction=fraction)
+
+
 def check(loaded: LoadedPolicy, snapshot: Snapshot) -> tuple[Problem, ...]:
     """Every problem of a policy against its source, the loosened floor included.
 
@@ -160,10 +194,10 @@ def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | N
         written = _write(fitted, part, outgoing.data_folder)
         count = counter(fitted, written)
         watch.stage("checking the rows as written")
-        data = [_data_file(path, released_types(fitted)) for path in written]
+        data = [_data_file(path, fitted.types()) for path in written]
         recheck_columns(fitted, data)
-        if fitted.recoding is not None:
-            recheck(fitted.models, count(fitted.recoding.columns))
+        if fitted.anonymized is not None:
+            check_again(fitted.anonymized, count(fitted.anonymized.counted), fitted.population())
         watch.stage("comparing people before and after")
         control = snapshot.part(held_out=True) if fitted.plan.holdout_rows else None
         comparison = compare(fitted, part, count, control)
@@ -190,9 +224,7 @@ def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | N
             salt=snapshot.salt,
             meanings=_meanings(findings),
         )
-    return Outcome(
-        snapshot.inventory, fitted.plan, tuple(findings), decision, release, released_types(fitted)
-    )
+    return Outcome(snapshot.inventory, fitted.plan, tuple(findings), decision, release, fitted.types())
 
 
 def recheck_columns(fitted: Fitted, data: Sequence[DataFile]) -> None:
@@ -249,15 +281,10 @@ def _write(fitted: Fitted, part: pl.LazyFrame, folder: Path) -> Sequence[Path]:
 
 def counter(fitted: Fitted, written: Sequence[Path]) -> Callable[[Sequence[str]], pl.DataFrame]:
     """Counts over the rows as written, in the types that the plan gives them."""
-    engine, types = fitted.snapshot.engine, released_types(fitted)
+    engine, types = fitted.snapshot.engine, fitted.types()
     source = FileSource(tuple(written), fitted.snapshot.policy.release.format, types=types)
     frame = engine.scan(source).select(pl.col(name).cast(dtype) for name, dtype in types.items())
     return lambda columns: counted(frame, columns)
-
-
-def released_types(fitted: Fitted) -> Mapping[str, pl.DataType]:
-    """The columns of the release with their types."""
-    return fitted.describe(fitted.snapshot.frame.head(0).collect()).schema
 
 
 def _data_file(path: Path, types: Mapping[str, pl.DataType]) -> DataFile:

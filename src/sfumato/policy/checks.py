@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from sfumato.anonymity import MODELS
 from sfumato.core.errors import InputError, Problem, nearest
 from sfumato.core.values import Inventory, Role
 from sfumato.evidence import probe
@@ -76,6 +77,10 @@ def unknown_columns(loaded: LoadedPolicy, columns: Sequence[str]) -> Iterator[Pr
     for i, attacker in enumerate(policy.context.attackers):
         for column in attacker.knows:
             yield from named("attackers.knows", column, "context", "attackers", i, "knows")
+    if policy.anonymity is not None:
+        for i, model in enumerate(policy.anonymity.models):
+            if "on" in model.params:
+                yield from named(f"{model.name} on", str(model.params["on"]), "anonymity", "models", i)
     if policy.evidence is not None and policy.evidence.fairness is not None:
         for column in policy.evidence.fairness.params.get("groups", ()):
             yield from named("fairness.groups", str(column), "evidence", "fairness", "groups")
@@ -164,6 +169,12 @@ def _hierarchy(
     except InputError as error:
         yield Problem(where("columns", name, "hierarchy"), f"{error.where}: {error.what}", error.remedy)
         return
+    if getattr(kind, "needs_target", False) and loaded.policy.dataset.target is None:
+        yield Problem(
+            where("columns", name, "hierarchy"),
+            f'the hierarchy of "{name}" learns from the target, and the dataset has none',
+            "name the target under dataset, or take another kind",
+        )
     if level is not None and level >= height:
         yield Problem(
             where("columns", name, "action"),
@@ -181,6 +192,63 @@ def _anonymity(policy: Policy, where: Where) -> Iterator[Problem]:
             where("anonymity"),
             "no released column is a quasi-identifier, so there is nothing to be anonymous on",
             "give the columns that outsiders may know the role quasi-identifier",
+        )
+    for i, model in enumerate(policy.anonymity.models):
+        yield from _about(policy, model, where("anonymity", "models", i))
+        yield from _counts_population(policy, model, where("anonymity", "models", i))
+    if policy.anonymity.labels is not None and policy.anonymity.method != "partition":
+        yield Problem(
+            where("anonymity", "labels"),
+            f"labels are for the method partition, and this is {policy.anonymity.method}",
+            "leave labels out, or take another method",
+        )
+
+
+def _about(policy: Policy, model: Part, where: str) -> Iterator[Problem]:
+    """A model of a sensitive column promises nothing if the column stays away, or everybody knows it."""
+    column = policy.columns.get(str(model.params.get("on", "")))
+    if column is None:
+        return
+    name = model.params["on"]
+    if column.done == "drop":
+        yield Problem(
+            where,
+            f'{model.name} is about "{name}", which does not leave',
+            "keep the column, or drop the model",
+        )
+    elif column.role is not Role.INSENSITIVE or column.known_to:
+        yield Problem(
+            where,
+            f'{model.name} is about "{name}", which outsiders know: everybody in a class has the same value',
+            "the model is for what outsiders must not learn: role insensitive, sensitive: true",
+        )
+
+
+def _counts_population(policy: Policy, model: Part, where: str) -> Iterator[Problem]:
+    """Counting the population takes a table of it, and classes that people outside fall into."""
+    assert policy.anonymity is not None
+    kind = MODELS.resolve(model.name)
+    if not kind(kind.Params(**model.params)).counts_population:
+        return
+    population = policy.dataset.population
+    if population is None or population.table is None:
+        yield Problem(
+            where,
+            f"{model.name} counts people in a table of the population, and there is none",
+            "name one under dataset.population",
+        )
+    elif policy.anonymity.method != "lattice":
+        yield Problem(
+            where,
+            f"{model.name} counts people of the population in each class, and classes with labels of their "
+            "own have none",
+            "take the method lattice",
+        )
+    if float(model.params.get("low", 0)) > 0 and policy.anonymity.suppression > 0:
+        yield Problem(
+            where,
+            f"{model.name} with a low above 0 rules nobody out, and suppressed people would be ruled out",
+            "set suppression to 0, or leave low out",
         )
 
 

@@ -186,12 +186,16 @@ DEFAULT_ACTIONS = {
 class Anonymity(Section):
     """The table recoding: method, the privacy models that must hold, and what may be given up."""
 
-    method: Literal["lattice"] = "lattice"
-    """How the table is recoded: one level a column for all rows, the best combination of levels."""
+    method: Literal["lattice", "partition"] = "lattice"
+    """How the table is recoded: one level a column for all rows (lattice), or labels of its own for each
+    class of people (partition), which keeps far more detail and is harder to read."""
     models: Annotated[tuple[Part, ...], Field(min_length=1)]
     """The privacy models that every class in the release must satisfy."""
     suppression: Share = 0.0
     """The share of rows that may be left out to keep more detail in the others."""
+    labels: Literal["hierarchy", "free"] | None = None
+    """For a partition: labels of the hierarchies only, or free intervals and sets; by default a column with
+    a hierarchy keeps to it and one without is free."""
     measure: str = "loss"
     """What the search makes as small as it can."""
 

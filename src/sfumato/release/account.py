@@ -22,6 +22,8 @@ WHEREABOUTS = frozenset(
     {"path", "paths", "file", "files", "folder", "directory", "url", "table"}
     | {"key", "keys", "salt", "salts", "secret", "password", "token", "state"}
 )
+#: What a hierarchy says of values: names in it are the policy's own, and none of them is a place.
+_CONTENTS = frozenset({"tree", "groups"})
 _DIGITS = 3
 
 
@@ -80,7 +82,7 @@ def public_policy(policy: Policy) -> dict[str, Any]:
         "columns": {name: _public_column(column) for name, column in policy.columns.items()},
     }
     if policy.anonymity is not None:
-        anonymity = policy.anonymity.model_dump(mode="json", exclude={"models"})
+        anonymity = policy.anonymity.model_dump(mode="json", exclude={"models"}, exclude_none=True)
         models = [_part(model, "model") for model in policy.anonymity.models]
         written["anonymity"] = {"method": anonymity.pop("method"), "models": models, **anonymity}
     written["context"] = policy.context.model_dump(mode="json", exclude_none=True)
@@ -125,7 +127,9 @@ def without_whereabouts(value: Mapping[str, Any]) -> dict[str, Any]:
     {'kind': 'file', 'more': [{'to': 5}]}
     """
     return {
-        str(name): _cleaned(inner) for name, inner in value.items() if str(name).lower() not in WHEREABOUTS
+        str(name): inner if name in _CONTENTS else _cleaned(inner)
+        for name, inner in value.items()
+        if str(name).lower() not in WHEREABOUTS
     }
 
 
@@ -162,6 +166,7 @@ def public_plan(plan: Plan) -> dict[str, Any]:
             "score": round(anonymity.score, _DIGITS),
             "raw_loss": round(anonymity.raw_loss, _DIGITS),
             "granularity": round(anonymity.granularity, _DIGITS),
+            "losses": {name: round(loss, 2) for name, loss in anonymity.losses.items()},
             "lattice": anonymity.lattice,
             "checked": anonymity.checked,
             "optimal": anonymity.optimal,

@@ -22,6 +22,7 @@ from sfumato.release.account import Account
 from sfumato.release.charts import Mark, draw
 from sfumato.release.residual import families, headline, limits, residual, summary
 from sfumato.release.words import (
+    METHODS,
     STATUSES,
     action_words,
     interval,
@@ -50,7 +51,12 @@ def dossier_html(account: Account, digests: Mapping[str, str]) -> bytes:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.globals.update(
-        action=action_words, figure=value_words, interval=interval, title=title, status=STATUSES
+        action=action_words,
+        figure=value_words,
+        interval=interval,
+        title=title,
+        status=STATUSES,
+        methods=METHODS,
     )
     groups = families(account.findings)
     page = environment.from_string(_packaged("dossier.html.j2")).render(

@@ -62,7 +62,7 @@ ACTIONS: Mapping[str, str] = {
 }
 
 #: How a hierarchy's file is read says nothing about what was done.
-_DULL = ("separator", "encoding")
+_DULL = ("separator", "encoding", "form", "tree", "groups", "values")
 _PERCENT = ("share", "probability")
 _COUNTS = ("people", "rows", "classes")
 NOTHING = "–"
@@ -141,6 +141,13 @@ def _plain(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return str(value)
+
+
+#: What each method of recoding a table does, in a line.
+METHODS = {
+    "lattice": "full-domain generalization: one level for each column, the same for all rows",
+    "partition": "local recoding: each class of people has labels of its own, the finest that cover it",
+}
 
 
 def model_words(model: Mapping[str, Any]) -> str:

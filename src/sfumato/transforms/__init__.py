@@ -12,6 +12,7 @@ TRANSFORMS = Registry(
         "generalize": "sfumato.transforms.generalize:Generalize",
         "round": "sfumato.transforms.round:Round",
         "top-bottom-code": "sfumato.transforms.top_bottom_code:TopBottomCode",
+        "microaggregate": "sfumato.transforms.microaggregate:Microaggregate",
         "truncate-date": "sfumato.transforms.truncate_date:TruncateDate",
     },
 )

@@ -18,6 +18,12 @@ class Drop:
     class Params(contracts.Params):
         """No parameters."""
 
+    @staticmethod
+    def reads(params: Drop.Params) -> bool:
+        """Never."""
+        del params
+        return False
+
     def fit(self, values: pl.DataFrame, params: Drop.Params, key: bytes) -> dict[str, Any]:
         """Nothing to learn."""
         del values, params, key

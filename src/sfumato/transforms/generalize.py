@@ -14,7 +14,7 @@ from pydantic import Field
 from sfumato import contracts
 from sfumato.core.canonical import canonical_json
 from sfumato.core.errors import InputError
-from sfumato.hierarchies import HIERARCHIES
+from sfumato.hierarchies.build import build, fitted, is_fitted
 
 
 class Generalize:
@@ -36,17 +36,22 @@ class Generalize:
         hierarchy: dict[str, Any] = Field(default={"kind": "suppress"})
         folder: str = "."
 
+    @staticmethod
+    def reads(params: Generalize.Params) -> bool:
+        """For a hierarchy that learns from the column, or to see that each value has a place in it."""
+        return bool(params.level) or is_fitted(params.hierarchy)
+
     def fit(self, values: pl.DataFrame, params: Generalize.Params, key: bytes) -> dict[str, Any]:
-        """The level and the hierarchy, tried on the column's values.
+        """The level and the hierarchy, with what it learns, tried on the column's values.
 
         Raises:
             InputError: ``hierarchy-invalid`` if the level is fixed and a value has no place in the hierarchy.
         """
         del key
-        state = params.model_dump()
+        state = params.model_dump() | {"hierarchy": fitted(params.hierarchy, values)}
         if params.level is not None:
             self.apply(values["value"], state, b"")
-            _refuse_uncovered(hierarchy(params.hierarchy, params.folder), values["value"].drop_nulls())
+            _refuse_uncovered(hierarchy(state["hierarchy"], params.folder), values["value"].drop_nulls())
         return state
 
     def apply(self, batch: pl.Series, state: Mapping[str, Any], key: bytes) -> pl.Series:
@@ -94,6 +99,4 @@ def _state_of(spec: Mapping[str, Any], folder: str) -> tuple[int, int] | None:
 @lru_cache(maxsize=1024)
 def _hierarchy(spec: bytes, folder: str, state: tuple[int, int] | None) -> Any:
     del state
-    params = json.loads(spec)
-    kind = HIERARCHIES.resolve(params.pop("kind"))
-    return kind(kind.Params(**params), Path(folder))
+    return build(json.loads(spec), Path(folder))

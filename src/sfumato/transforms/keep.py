@@ -18,6 +18,12 @@ class Keep:
     class Params(contracts.Params):
         """No parameters."""
 
+    @staticmethod
+    def reads(params: Keep.Params) -> bool:
+        """Never."""
+        del params
+        return False
+
     def fit(self, values: pl.DataFrame, params: Keep.Params, key: bytes) -> dict[str, Any]:
         """Nothing to learn."""
         del values, params, key

@@ -28,6 +28,12 @@ class Mask:
         least: Annotated[int, Field(ge=1, le=50)] = 3
         with_: Annotated[str, Field(alias="with", min_length=1, max_length=1)] = "*"
 
+    @staticmethod
+    def reads(params: Mask.Params) -> bool:
+        """Never."""
+        del params
+        return False
+
     def fit(self, values: pl.DataFrame, params: Mask.Params, key: bytes) -> dict[str, Any]:
         """The parameters are all there is."""
         del values, key

@@ -39,6 +39,12 @@ class Pseudonymize:
                 raise ValueError("length must be even")
             return self
 
+    @staticmethod
+    def reads(params: Pseudonymize.Params) -> bool:
+        """Never."""
+        del params
+        return False
+
     def fit(self, values: pl.DataFrame, params: Pseudonymize.Params, key: bytes) -> dict[str, Any]:
         """The length; pseudonyms follow from the key."""
         del values, key

@@ -25,6 +25,12 @@ class Round:
 
         to: Annotated[float, Field(gt=0)]
 
+    @staticmethod
+    def reads(params: Round.Params) -> bool:
+        """Never."""
+        del params
+        return False
+
     def fit(self, values: pl.DataFrame, params: Round.Params, key: bytes) -> dict[str, Any]:
         """The multiple, for a column of numbers."""
         del key

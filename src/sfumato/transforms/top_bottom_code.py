@@ -33,6 +33,12 @@ class TopBottomCode:
                 raise ValueError("bottom must be less than top")
             return self
 
+    @staticmethod
+    def reads(params: TopBottomCode.Params) -> bool:
+        """Never."""
+        del params
+        return False
+
     def fit(self, values: pl.DataFrame, params: TopBottomCode.Params, key: bytes) -> dict[str, Any]:
         """The bounds, for a column of numbers."""
         del key

@@ -23,6 +23,12 @@ class TruncateDate:
 
         to: Literal["week", "month", "quarter", "year", "decade"]
 
+    @staticmethod
+    def reads(params: TruncateDate.Params) -> bool:
+        """Never."""
+        del params
+        return False
+
     def fit(self, values: pl.DataFrame, params: TruncateDate.Params, key: bytes) -> dict[str, Any]:
         """The unit, for a column of dates."""
         del key

@@ -7,30 +7,49 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from sfumato.anonymity.measures.columns import Additive, Classes, Columns
 
-class Loss:
+
+class Loss(Additive):
     """Geometric mean over columns of the normalized mean share of leaves that a cell covers.
 
     With D the leaves of a column and s the mean share of leaves under its cells' labels (a
     suppressed cell covers all of them), v = (s - 1/D) / (1 - 1/D), and the score is
-    prod(1 + v)^(1/columns) - 1: 0 for untouched data, 1 for none left.
-
-    Args:
-        sizes: D of each column, shape (columns,).
+    prod(1 + v)^weight - 1, the weights 1 in all: 0 for untouched data, 1 for none left.
     """
 
     summary: ClassVar[str] = "how much of each column's domain the labels cover, geometric mean over columns"
 
-    def __init__(self, sizes: NDArray[np.float64]) -> None:
-        self._finest = 1 / np.maximum(sizes, 1)
-
-    def score(self, shares: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Scores from mean shares, shape (..., columns) -> (...)."""
-        span = 1 - self._finest
+    def __init__(self, columns: Columns) -> None:
+        super().__init__(columns)
+        sizes = columns.sizes[columns.owners]
         # A column of one leaf cannot lose anything.
-        lost = np.divide(shares - self._finest, span, out=np.zeros_like(shares), where=span > 0)
-        scores: NDArray[np.float64] = np.prod(1 + np.maximum(lost, 0), axis=-1) ** (1 / shares.shape[-1]) - 1
-        return scores
+        self._room = columns.rows * np.maximum(sizes - 1, 1)
+        self._base = columns.sums(columns.leaves, columns.people) - columns.rows
+        lengths = np.diff(np.append(columns.starts, len(columns.cells)))
+        self._rest = np.repeat(sizes, lengths) - columns.leaves
+        self._least = columns.least(self._rest)
+
+    def costs(self, gone: NDArray[np.float64], more: int = 0) -> NDArray[np.float64]:
+        """Weighted logarithms of 1 + v, shape (levels,)."""
+        lost = self._base + self._columns.sums(self._rest, gone) + more * self._least
+        found: NDArray[np.float64] = self._weights * np.log1p(np.maximum(lost, 0) / self._room)
+        return found
+
+    def total(self, cost: float, suppressed: int) -> float:  # noqa: ARG002 - the cells have it
+        """The score from the sum of costs."""
+        return float(np.expm1(cost))
+
+
+def shares(columns: Columns, classes: Classes) -> NDArray[np.float64]:
+    """The mean share of leaves that a cell covers, a suppressed one all, shape (columns,)."""
+    found = []
+    for column, size in enumerate(columns.sizes):
+        at = columns.at(classes.levels, column)
+        values = columns.cells[at]
+        kept = columns.people[values] - classes.gone[values]
+        found.append(float((kept * columns.leaves[at]).sum() / size) + classes.suppressed)
+    return np.array(found) / columns.rows
 
 
 def raw_loss(shares: NDArray[np.float64]) -> float:

@@ -23,6 +23,7 @@ class KAnonymity:
     monotone: ClassVar[bool] = True
     absorbing: ClassVar[bool] = True
     whole: ClassVar[bool] = False
+    counts_population: ClassVar[bool] = False
     on: str | None = None
 
     class Params(contracts.Params):

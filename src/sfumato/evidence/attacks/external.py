@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -10,7 +12,8 @@ from sfumato.contracts import Comparison
 from sfumato.core.errors import InputError
 from sfumato.core.keyed import derive
 from sfumato.core.values import Finding
-from sfumato.evidence.attacks.matching import TRUST, Claims, Classes, claim_best, own_weights
+from sfumato.evidence.attacks.covering import classes_of
+from sfumato.evidence.attacks.matching import TRUST, Claims, Table, claim_best, own_weights
 from sfumato.evidence.attacks.registers import sample_rows
 from sfumato.evidence.columns import factual_columns
 from sfumato.evidence.features import as_type, labels
@@ -68,23 +71,23 @@ def link_register(
         return [REPORT.silent(metric, "not-measured", note, target=TARGET) for metric in REPORT.table]
     chosen = sample_rows(np.arange(register.height), most, derive(comparison.key, "external"))
     people = register[chosen]
-    classes = Classes.of(comparison.count(shared), shared)
-    codes = _encode(comparison, classes, people)
-    claims = claim_best(classes, codes, TRUST)
+    classes = classes_of(comparison, comparison.count(shared), shared)
+    held = _encode(comparison, classes, people.select(shared))
+    claims = claim_best(classes, held, TRUST)
     findings = _claims(claims, shared)
     if truth is not None:
-        findings += _with_truth(comparison, classes, people, codes, claims, truth)
+        findings += _with_truth(comparison, classes, people, held, claims, truth)
     return findings
 
 
-def _encode(comparison: Comparison, classes: Classes, people: pl.DataFrame) -> NDArray[np.int32]:
+def _encode(comparison: Comparison, classes: Table, people: pl.DataFrame) -> Any:
     """The register in the release's terms, cells that say nothing as gaps.
 
     Describing takes whole raw rows, so every cell that the register lacks is lent from one row of the
     original; it is a gap, and nobody looks at it.
     """
     schema = comparison.original.schema
-    held = {name: as_type(people[name], schema[name])[0] for name in classes.columns}
+    held = {name: as_type(people[name], schema[name])[0] for name in people.columns}
     lent = {name: comparison.original[name].new_from_index(0, people.height) for name in schema}
     rows = lent | {name: held[name].zip_with(held[name].is_not_null(), lent[name]) for name in held}
     gaps = np.stack([column.is_null().to_numpy() for column in held.values()], axis=1)
@@ -107,9 +110,9 @@ CLAIMED = "claims, right or wrong: the register may hold people who are not in t
 
 def _with_truth(
     comparison: Comparison,
-    classes: Classes,
+    classes: Table,
     people: pl.DataFrame,
-    codes: NDArray[np.int32],
+    held: Any,
     claims: Claims,
     truth: str,
 ) -> list[Finding]:
@@ -122,8 +125,9 @@ def _with_truth(
             REPORT.silent(metric, "not-measured", note, target=TARGET)
             for metric in ("linkage.success", "linkage.excess")
         ]
-    own = classes.encode(comparison.released[members[released]])
-    right = own_weights(classes, codes[released], own, TRUST) >= claims.weight[released] - 1e-8
+    own = classes.label_codes(comparison.released[members[released]])
+    weights = own_weights(classes, held[released], own, TRUST, claims.full[released])
+    right = weights >= claims.weight[released] - 1e-8
     hits = np.where(right, 1 / np.maximum(1, claims.rows[released]), 0.0)
     success = wilson(float(hits.mean()), len(hits))
     strangers = _rows_of(people, comparison.control, truth) >= 0

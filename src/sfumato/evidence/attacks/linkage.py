@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -24,7 +24,16 @@ from sfumato.contracts import Comparison
 from sfumato.core.disclosure import round_count
 from sfumato.core.keyed import derive
 from sfumato.core.values import Finding
-from sfumato.evidence.attacks.matching import TRUST, Classes, claim_best, claim_exact, own_weights
+from sfumato.evidence.attacks.covering import classes_of
+from sfumato.evidence.attacks.matching import (
+    TRUST,
+    Claims,
+    Classes,
+    Table,
+    claim_best,
+    claim_exact,
+    own_weights,
+)
 from sfumato.evidence.attacks.outcomes import LEAST_CLAIMS, Outcome, hits, shared, strangers_found
 from sfumato.evidence.attacks.registers import sample_rows, with_flaws
 from sfumato.evidence.columns import attack_columns, factual_columns
@@ -64,10 +73,10 @@ MOST_CLASSES = 2_000_000
 
 
 @dataclass(frozen=True)
-class _Table:
+class _Target:
     """A table under attack: the release or, for comparison, the rows it was made from."""
 
-    classes: Classes
+    classes: Table
     describe: Callable[[pl.DataFrame], pl.DataFrame]
     own: pl.DataFrame
 
@@ -107,8 +116,8 @@ class Linkage:
         columns = attack_columns(comparison)
         release, original = _tables(comparison, columns, members)
         exact = (
-            _exact(release, comparison, members, controls),
-            _exact(original, comparison, members, controls),
+            _exact(release, comparison, columns, members, controls),
+            _exact(original, comparison, columns, members, controls),
         )
         flawed = (
             _flawed(release, comparison, columns, members, controls, params),
@@ -132,27 +141,32 @@ def _sampled(
 
 def _tables(
     comparison: Comparison, columns: Sequence[str], members: NDArray[np.int64]
-) -> tuple[_Table, _Table]:
+) -> tuple[_Target, _Target]:
     # With no column to count over, any one serves to count the rows.
     counted = list(columns) or comparison.released.columns[:1]
-    released = Classes.of(comparison.count(counted), columns)
+    released = classes_of(comparison, comparison.count(counted), columns)
     original = Classes.of(comparison.count_original(counted), columns)
     return (
-        _Table(released, comparison.describe, comparison.released[members]),
-        _Table(original, lambda rows: rows, comparison.original[members]),
+        _Target(released, comparison.describe, comparison.released[members]),
+        _Target(original, lambda rows: rows, comparison.original[members]),
     )
 
 
+def _affordable(classes: int, columns: Sequence[str]) -> int:
+    """How many people can be compared with so many classes."""
+    return max(LEAST_REGISTER, CELLS // max(1, classes * len(columns)))
+
+
 def _exact(
-    table: _Table,
+    table: _Target,
     comparison: Comparison,
+    columns: Sequence[str],
     members: NDArray[np.int64],
     controls: NDArray[np.int64],
 ) -> Outcome:
-    people = table.describe(comparison.original[members])
-    claims = claim_exact(table.classes, people, insist=True)
-    codes = table.classes.encode(people)
-    found = hits(claims, own_weights(table.classes, codes, table.classes.encode(table.own), TRUST))
+    most = _affordable(table.classes.scanned, columns)
+    members, controls = members[:most], controls[:most]
+    found, claims = _found(table, table.describe(comparison.original[members]))
     if not len(controls):
         return Outcome.of(found, claims, None, None)
     strangers = claim_exact(table.classes, table.describe(comparison.control[controls]), insist=False)
@@ -161,18 +175,17 @@ def _exact(
 
 
 def _flawed(
-    table: _Table,
+    table: _Target,
     comparison: Comparison,
     columns: Sequence[str],
     members: NDArray[np.int64],
     controls: NDArray[np.int64],
     params: Linkage.Params,
 ) -> Outcome:
-    cells = max(1, len(table.classes.sizes) * len(columns))
-    most = max(LEAST_REGISTER, CELLS // cells)
+    most = _affordable(len(table.classes.sizes), columns)
     members, controls = members[:most], controls[:most]
 
-    def held(people: pl.DataFrame, who: str) -> NDArray[np.int32]:
+    def held(people: pl.DataFrame, who: str) -> Any:
         key = derive(comparison.key, "linkage", "flaws", who)
         register = with_flaws(
             people, columns, comparison.original, errors=params.errors, gaps=params.gaps, key=key
@@ -181,7 +194,8 @@ def _flawed(
 
     codes = held(comparison.original[members], "members")
     claims = claim_best(table.classes, codes, params.errors)
-    weights = own_weights(table.classes, codes, table.classes.encode(table.own[:most]), params.errors)
+    own = table.classes.label_codes(table.own[:most])
+    weights = own_weights(table.classes, codes, own, params.errors)
     found = hits(claims, weights)
     if not len(controls):
         return Outcome.of(found, claims, None, None)
@@ -258,7 +272,7 @@ def _people(outcome: Outcome) -> str:
     return f"about {members} members and {controls} strangers; "
 
 
-def _classes_over_rows(release: _Table, original: _Table) -> Finding:
+def _classes_over_rows(release: _Target, original: _Target) -> Finding:
     return REPORT.measured(
         "linkage.classes_over_rows",
         Figure.counted(len(release.classes.sizes) / release.classes.rows),
@@ -270,9 +284,10 @@ def _classes_over_rows(release: _Table, original: _Table) -> Finding:
 def _all_columns(comparison: Comparison, members: NDArray[np.int64], controls: NDArray[np.int64]) -> Finding:
     columns = factual_columns(comparison)
     release, original = _tables(comparison, columns, members)
+    most = _affordable(release.classes.scanned, columns)
+    members, controls = members[:most], controls[:most]
     found, before = (_found_exactly(table, comparison.original[members]) for table in (release, original))
-    strangers = release.classes.locate(release.describe(comparison.control[controls]))
-    apparent = shared(strangers >= 0, release.classes.sizes[strangers])
+    apparent = _agreeing(release.classes, release.describe(comparison.control[controls]))
     return REPORT.measured(
         "linkage.success_all_columns",
         wilson(float(found.mean()), len(found)),
@@ -285,12 +300,28 @@ def _all_columns(comparison: Comparison, members: NDArray[np.int64], controls: N
     )
 
 
-def _found_exactly(table: _Table, people: pl.DataFrame) -> NDArray[np.float64]:
-    """The hits of an exact register; where everybody agrees fully with a class, no comparison is needed."""
+def _agreeing(classes: Table, described: pl.DataFrame) -> NDArray[np.float64]:
+    """1 / rows claimed of each person who agrees with a class in every column, 0 of the others."""
+    found = classes.locate(described)
+    if found is not None:
+        return shared(found >= 0, classes.sizes[found])
+    claims = claim_exact(classes, described, insist=False)
+    return shared(claims.full, claims.rows)
+
+
+def _found_exactly(table: _Target, people: pl.DataFrame) -> NDArray[np.float64]:
+    """The hits of an exact register; where everybody agrees fully with one class, no comparison is needed."""
     described = table.describe(people)
     found = table.classes.locate(described)
-    if (found >= 0).all():
-        return shared(found == table.classes.locate(table.own), table.classes.sizes[found])
-    claims = claim_exact(table.classes, described, insist=True)
-    codes, own = table.classes.encode(described), table.classes.encode(table.own)
-    return hits(claims, own_weights(table.classes, codes, own, TRUST))
+    if found is not None and (found >= 0).all():
+        own = table.classes.locate(table.own[: described.height])
+        return shared(found == own, table.classes.sizes[found])
+    return _found(table, described)[0]
+
+
+def _found(table: _Target, described: pl.DataFrame) -> tuple[NDArray[np.float64], Claims]:
+    """The hits of an exact register and the claims made with it."""
+    classes = table.classes
+    claims = claim_exact(classes, described, insist=True)
+    own = classes.label_codes(table.own[: described.height])
+    return hits(claims, own_weights(classes, classes.encode(described), own, TRUST, claims.full)), claims

@@ -12,15 +12,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from sfumato.contracts import COUNT
-from sfumato.evidence.features import as_type
+from sfumato.evidence.features import UNKNOWN, as_type, encode_labels
 
-UNKNOWN = -1
+#: The code of a cell that a register does not have.
 GAP = -2
 
 #: What an attacker who trusts the register still allows for: it ranks classes when none agrees fully.
@@ -40,6 +41,59 @@ class Claims:
     rows: NDArray[np.int64]
     confidence: NDArray[np.float64]
     full: NDArray[np.bool_]
+
+
+class Compared(NamedTuple):
+    """People compared with every class, shape (people,) each.
+
+    ``best`` is the best sum of gains, ``rows`` the rows that reach it, ``mass`` the likelihood of all rows
+    as a multiple of the best one's, ``full`` whether every known cell of the best agrees.
+    """
+
+    best: NDArray[np.float64]
+    rows: NDArray[np.int64]
+    mass: NDArray[np.float64]
+    full: NDArray[np.bool_]
+
+
+class Table(Protocol):
+    """Classes of rows that people are looked for in; what :meth:`encode` makes of people is its own."""
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Rows of each class, shape (classes,)."""
+
+    @property
+    def rows(self) -> int:
+        """Rows in all classes."""
+
+    @property
+    def scanned(self) -> int:
+        """The classes that a person is compared with even if the register is exact."""
+
+    def encode(self, described: pl.DataFrame, gaps: NDArray[np.bool_] | None = None) -> Any:
+        """People to compare; the cells of ``gaps``, shape (people, columns), say nothing."""
+
+    def label_codes(self, released: pl.DataFrame) -> NDArray[np.int32]:
+        """The label codes of released rows, shape (rows, columns)."""
+
+    def locate(self, described: pl.DataFrame) -> NDArray[np.int64] | None:
+        """The one class that agrees with each person, -1 if there is none; None if there may be several."""
+
+    def claim_full(self, described: pl.DataFrame) -> Claims:
+        """Claims on those who agree with a class in every column; on others none."""
+
+    def compare(self, people: Any, error: float) -> Compared:
+        """Each person with every class."""
+
+    def own_gains(
+        self, people: Any, own: NDArray[np.int32], error: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """The gain of each cell that agrees with the own row (0 if not), shape (people, columns), and
+        whether every known cell does, shape (people,)."""
+
+    def floor(self, people: Any, error: float) -> NDArray[np.float64]:
+        """The weight of a person of whom nothing agrees: log e for each cell that is not a gap."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +130,7 @@ class Classes:
     def codes(self) -> NDArray[np.int32]:
         """The label codes of every class, shape (columns, classes)."""
         found = [
-            _encode(self.tuples[column], level)
+            encode_labels(self.tuples[column], level)
             for column, level in zip(self.columns, self.levels, strict=True)
         ]
         return np.stack(found) if found else np.empty((0, len(self.sizes)), dtype=np.int32)
@@ -95,15 +149,25 @@ class Classes:
         """Rows in all classes."""
         return int(self.sizes.sum())
 
+    @property
+    def scanned(self) -> int:
+        """None: people are looked up."""
+        return 0
+
     def encode(self, described: pl.DataFrame, gaps: NDArray[np.bool_] | None = None) -> NDArray[np.int32]:
         """Label codes of people, shape (people, columns): unknown labels and gaps are negative."""
         found = [
-            _encode(described[column], level) for column, level in zip(self.columns, self.levels, strict=True)
+            encode_labels(described[column], level)
+            for column, level in zip(self.columns, self.levels, strict=True)
         ]
         codes = np.stack(found, axis=1) if found else np.empty((described.height, 0), dtype=np.int32)
         if gaps is not None:
             codes[gaps] = GAP
         return codes
+
+    def label_codes(self, released: pl.DataFrame) -> NDArray[np.int32]:
+        """As :meth:`encode`: people are put into labels before they are compared."""
+        return self.encode(released)
 
     def locate(self, described: pl.DataFrame) -> NDArray[np.int64]:
         """The class with exactly the labels of each person, -1 if there is none."""
@@ -121,11 +185,36 @@ class Classes:
         classes[np.any([part.to_numpy() for part in lost], axis=0)] = -1
         return classes
 
+    def claim_full(self, described: pl.DataFrame) -> Claims:
+        """Claims on those who agree with a class in every column; on others none."""
+        codes, found = self.encode(described), self.locate(described)
+        full = found >= 0
+        weight = self.gains(codes, TRUST).sum(axis=1) + self.floor(codes, TRUST)
+        rows = np.zeros(len(found), dtype=np.int64)
+        rows[full] = self.sizes[found[full]]
+        confidence = posterior(weight, rows.astype(np.float64), self.rows)
+        weight[~full], confidence[~full] = -np.inf, 0.0
+        return Claims(weight, rows, confidence, full)
+
+    def compare(self, people: NDArray[np.int32], error: float) -> Compared:
+        """Each person's codes with those of every class."""
+        from sfumato.evidence.attacks.kernels import TIE, best_classes
+
+        gains = self.gains(people, error)
+        best, rows, mass = best_classes(np.ascontiguousarray(people), gains, *self.ordered)
+        known = (people != UNKNOWN).all(axis=1)
+        return Compared(best, rows, mass, known & (best >= gains.sum(axis=1) - TIE))
+
+    def own_gains(
+        self, people: NDArray[np.int32], own: NDArray[np.int32], error: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """The gains of the codes that are those of the own row."""
+        agree = (people == own) & (people >= 0)
+        return self.gains(people, error) * agree, (agree | (people == GAP)).all(axis=1)
+
     def gains(self, codes: NDArray[np.int32], error: float) -> NDArray[np.float64]:
         """What agreeing adds over disagreeing, log((1 - e + e p) / (e p)), shape of ``codes``."""
-        share = self._shares_of(codes)
-        known = codes >= 0
-        return np.where(known, np.log((1 - error + error * share) / (error * share)), 0.0)
+        return np.where(codes >= 0, gain(self._shares_of(codes), error), 0.0)
 
     def floor(self, codes: NDArray[np.int32], error: float) -> NDArray[np.float64]:
         """The weight of a person of whom nothing agrees: log e for each cell that is not a gap."""
@@ -140,52 +229,61 @@ class Classes:
         return share
 
 
-def claim_exact(classes: Classes, described: pl.DataFrame, *, insist: bool) -> Claims:
+def gain(share: NDArray[np.float64], error: float) -> NDArray[np.float64]:
+    """What it adds that a cell agrees with which a share of people agree, log((1 - e + e p) / (e p))."""
+    return np.asarray(np.log((1 - error + error * share) / (error * share)), dtype=np.float64)
+
+
+def claim_exact(classes: Table, described: pl.DataFrame, *, insist: bool) -> Claims:
     """The claims of an attacker whose register is exact.
 
     Whoever agrees with a class in every column belongs to it. With ``insist`` the others (the release
     says something else of them) are linked to what agrees best; without, no claim is made on them.
     """
-    codes = classes.encode(described)
-    found = classes.locate(described)
-    full = found >= 0
-    weight = classes.gains(codes, TRUST).sum(axis=1) + classes.floor(codes, TRUST)
-    rows = np.zeros(len(found), dtype=np.int64)
-    rows[full] = classes.sizes[found[full]]
-    confidence = _confidence(weight, rows.astype(np.float64), classes.rows)
-    weight[~full], confidence[~full] = -np.inf, 0.0
-    if insist and not full.all():
-        claims = claim_best(classes, codes[~full], TRUST)
-        weight[~full], rows[~full], confidence[~full] = claims.weight, claims.rows, claims.confidence
-    return Claims(weight, rows, confidence, full)
+    claims = classes.claim_full(described)
+    others = ~claims.full
+    if insist and others.any():
+        rest = claim_best(classes, classes.encode(described.filter(pl.Series(others))), TRUST)
+        for all_of_them, theirs in (
+            (claims.weight, rest.weight),
+            (claims.rows, rest.rows),
+            (claims.confidence, rest.confidence),
+        ):
+            all_of_them[others] = theirs
+    return claims
 
 
-def claim_best(classes: Classes, codes: NDArray[np.int32], error: float) -> Claims:
+def claim_best(classes: Table, people: Any, error: float) -> Claims:
     """The claims of an attacker who compares each person with every class."""
-    from sfumato.evidence.attacks.kernels import TIE, best_classes
-
-    gains = classes.gains(codes, error)
-    floor = classes.floor(codes, error)
-    if not len(codes) or not len(classes.sizes):
-        none = np.zeros(len(codes))
+    if not len(people) or not len(classes.sizes):
+        none = np.zeros(len(people))
         return Claims(none, none.astype(np.int64), none.copy(), none.astype(bool))
-    best, rows, mass = best_classes(np.ascontiguousarray(codes), gains, *classes.ordered)
-    weight = best + floor
-    known = (codes != UNKNOWN).all(axis=1)
-    full = known & (best >= gains.sum(axis=1) - TIE)
-    return Claims(weight, rows, _confidence(weight, mass, classes.rows), full)
+    found = classes.compare(people, error)
+    weight = found.best + classes.floor(people, error)
+    return Claims(weight, found.rows, posterior(weight, found.mass, classes.rows), found.full)
 
 
 def own_weights(
-    classes: Classes, codes: NDArray[np.int32], own: NDArray[np.int32], error: float
+    classes: Table,
+    people: Any,
+    own: NDArray[np.int32],
+    error: float,
+    full: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
-    """The weight of each person with their own row, whose codes are ``own``, shape of ``codes``."""
-    agree = (codes == own) & (codes >= 0)
-    weight: NDArray[np.float64] = (classes.gains(codes, error) * agree).sum(axis=1)
-    return weight + classes.floor(codes, error)
+    """The weight of each person with their own row, shape (people,).
+
+    Args:
+        own: the label codes of the own rows.
+        full: on whom only a row that agrees in every known cell is claimed; another is none of theirs.
+    """
+    gains, complete = classes.own_gains(people, own, error)
+    weight: NDArray[np.float64] = gains.sum(axis=1) + classes.floor(people, error)
+    if full is not None:
+        weight[full & ~complete] = -np.inf
+    return weight
 
 
-def _confidence(weight: NDArray[np.float64], mass: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
+def posterior(weight: NDArray[np.float64], mass: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
     """The posterior probability of one of the best rows, a priori as likely in the release as not.
 
     ``mass`` is the likelihood of all rows as a multiple of the best one's; a stranger's is
@@ -194,16 +292,3 @@ def _confidence(weight: NDArray[np.float64], mass: NDArray[np.float64], rows: in
     with np.errstate(over="ignore"):
         confidence: NDArray[np.float64] = 1 / (mass + rows * np.exp(-weight))
     return confidence
-
-
-def _encode(series: pl.Series, level: pl.DataFrame) -> NDArray[np.int32]:
-    """The code of each label of a column, :data:`UNKNOWN` where the level table has none."""
-    held, lost = as_type(series, level["label"].dtype)
-    found = (
-        held.alias("label")
-        .to_frame()
-        .join(level, on="label", how="left", nulls_equal=True, maintain_order="left")
-    )
-    codes = found["code"].cast(pl.Int32).fill_null(UNKNOWN).to_numpy().copy()
-    codes[lost.to_numpy()] = UNKNOWN
-    return codes

@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sfumato import contracts
+from sfumato.classes.population import expected_inverse_size
 from sfumato.contracts import COUNT, Comparison
 from sfumato.core.values import Finding
-from sfumato.evidence.attacks.population import expected_inverse_size, population_unique
+from sfumato.evidence.attacks.covering import CoveringClasses, classes_of
+from sfumato.evidence.attacks.population import population_unique
 from sfumato.evidence.columns import attack_columns, factual_columns
 from sfumato.evidence.report import Figure, Metric, Report
 
@@ -47,6 +49,7 @@ REPORT = Report(
 )
 
 NO_POPULATION = "not estimable without a population"
+TOO_MANY = "too many classes and people to compare each with each"
 NO_ROWS = "the release has no rows"
 ALL_KNOWING = (
     "somebody who already knows every released column of a person learns nothing new but that the person "
@@ -151,7 +154,18 @@ def _population(
     if comparison.count_population is not None and comparison.count_population_original is not None:
         # No column to know makes one class of everybody, whatever is counted.
         asked = tuple(columns) or tuple(comparison.released.columns[:1])
-        everybody = _Everybody.of(comparison.count(asked), comparison.count_population(asked), columns)
+        counted, population = comparison.count(asked), comparison.count_population(asked)
+        classes = classes_of(comparison, counted, columns)
+        if isinstance(classes, CoveringClasses):
+            found = classes.count_people(population)
+            if found is None:
+                return [
+                    REPORT.silent(metric, "not-measured", TOO_MANY, n=after.rows, assumes=assumes)
+                    for metric in ("risk.journalist", "risk.population_unique")
+                ]
+            everybody = _Everybody.at_least(classes.sizes, found)
+        else:
+            everybody = _Everybody.of(counted, population, columns)
         raw = _Everybody.of(
             comparison.count_original(asked), comparison.count_population_original(asked), columns
         )
@@ -169,11 +183,7 @@ class _Everybody:
 
     @classmethod
     def of(cls, counted: pl.DataFrame, population: pl.DataFrame, columns: Sequence[str]) -> _Everybody:
-        """The counts put side by side.
-
-        Whoever is in the release is in the population: a class of which the table has fewer people than
-        the release counts as many as the release has, and ``outside`` is how many people that adds.
-        """
+        """The counts of tuples put side by side."""
         if not columns:
             counted, population = counted.select(pl.col(COUNT).sum()), population.select(pl.col(COUNT).sum())
             joined = pl.DataFrame([counted[COUNT], population[COUNT].alias("everybody")])
@@ -183,6 +193,15 @@ class _Everybody:
             )
         sizes = joined[COUNT].cast(pl.Int64).to_numpy()
         found = joined["everybody"].fill_null(0).cast(pl.Int64).to_numpy()
+        return cls.at_least(sizes, found)
+
+    @classmethod
+    def at_least(cls, sizes: NDArray[np.int64], found: NDArray[np.int64]) -> _Everybody:
+        """Classes with the people that a table of the population has of each.
+
+        Whoever is in the release is in the population: a class of which the table has fewer people than
+        the release counts as many as the release has, and ``outside`` is how many people that adds.
+        """
         return cls(sizes, np.maximum(sizes, found), int(np.maximum(sizes - found, 0).sum()))
 
     @property

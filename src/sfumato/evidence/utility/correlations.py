@@ -22,6 +22,7 @@ from sfumato.core.keyed import derive, generator
 from sfumato.core.values import Finding
 from sfumato.evidence.columns import direct_identifiers
 from sfumato.evidence.features import categories
+from sfumato.evidence.overlap import Spread
 from sfumato.evidence.report import Figure, Metric, Report
 
 REPORT = Report(
@@ -42,14 +43,19 @@ _T = 2.093024
 FLOOR_DRAWS = 4
 LEAST_ROWS = 2 * GROUPS
 
+#: Each row's category and how many there are, or what labels that overlap say of it.
+_Column = tuple[NDArray[np.int64], int] | Spread
+
 
 class Correlations:
     """Mean and largest absolute change of Cramer's V over all pairs of released columns.
 
     Each side is binned in its own terms: a released label is a category, a label of numbers its
-    center. Intervals are by the jackknife over 20 keyed groups of people (Efron & Tibshirani 1993,
-    ch. 11), both sides leaving out the same people; ``baseline`` is what a resample of the original
-    with as many rows as the release would show by chance.
+    center. Labels that overlap (local recoding) would be associated by the classes that they come from;
+    a row with such labels counts in parts in the categories of the original, spread equally over the
+    values that each label covers. Intervals are by the jackknife over 20 keyed groups of people (Efron &
+    Tibshirani 1993, ch. 11), both sides leaving out the same people; ``baseline`` is what a resample of
+    the original with as many rows as the release would show by chance.
     """
 
     summary: ClassVar[str] = "change of the association between every two columns"
@@ -95,8 +101,14 @@ def _changes(
     """
     mask = comparison.kept
     released = comparison.released.filter(pl.Series(mask))
+    described = comparison.describe(comparison.original)
     before = [categories(comparison.original[name]) for name in names]
-    after = [categories(released[name], comparison.centers.get(name)) for name in names]
+    after = [
+        _spread(comparison, described[name], released[name])
+        if name in comparison.overlapping
+        else categories(released[name], comparison.centers.get(name))
+        for name in names
+    ]
     draw = generator(derive(comparison.key, "correlations", "groups"))
     group = draw.permutation(len(mask)) % GROUPS
     changes, floors = np.empty((len(pairs), 1 + GROUPS)), np.empty((len(pairs), FLOOR_DRAWS))
@@ -111,16 +123,31 @@ def _changes(
     return changes, floors
 
 
-def _tables(
-    a: tuple[NDArray[np.int64], int], b: tuple[NDArray[np.int64], int], group: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _spread(comparison: Comparison, values: pl.Series, released: pl.Series) -> Spread:
+    return Spread.of(comparison, released, values, *categories(values))
+
+
+def _tables(a: _Column, b: _Column, group: NDArray[np.int64]) -> NDArray[np.float64]:
     """The cross table of two columns for all people, then without each group."""
-    (codes_a, size_a), (codes_b, size_b) = a, b
-    cells = size_a * size_b
-    counts = np.bincount(group * cells + codes_a * size_b + codes_b, minlength=GROUPS * cells)
-    by_group = counts.reshape(GROUPS, size_a, size_b).astype(np.float64)
+    if isinstance(a, Spread) or isinstance(b, Spread):
+        parts = [group == g for g in range(GROUPS)]
+        rows_a, rows_b = _shares(a), _shares(b)
+        by_group = np.stack([rows_a[part].T @ rows_b[part] for part in parts])
+    else:
+        (codes_a, size_a), (codes_b, size_b) = a, b
+        cells = size_a * size_b
+        counts = np.bincount(group * cells + codes_a * size_b + codes_b, minlength=GROUPS * cells)
+        by_group = counts.reshape(GROUPS, size_a, size_b).astype(np.float64)
     total = by_group.sum(axis=0, keepdims=True)
     return np.concatenate([total, total - by_group])
+
+
+def _shares(column: _Column) -> NDArray[np.float64]:
+    """How far each row is in each category, shape (rows, categories)."""
+    if isinstance(column, Spread):
+        return column.shares[column.codes]
+    codes, size = column
+    return np.eye(size)[codes]
 
 
 def cramers_v(tables: NDArray[np.float64]) -> NDArray[np.float64]:

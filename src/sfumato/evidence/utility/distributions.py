@@ -4,11 +4,15 @@ Two losses that must not be mixed. *Distortion* is the total variation distance 
 release says of the people offered to it and what it would say if nobody had been suppressed and
 nothing disturbed: both sides in the release's own terms, so that an honest coarse label is no
 distortion. *Detail* is the share of pairs of people whom the column told apart and still does.
+
+Labels that overlap (local recoding) have no terms that a value could be put into. There the values are
+compared with the labels' people spread equally over the values they cover, as a reader has to take them:
+what that gets wrong of the values under a label is distortion too. Such labels tell two people apart only
+if they share no value.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -22,6 +26,7 @@ from sfumato.core.keyed import derive, generator
 from sfumato.core.values import Finding
 from sfumato.evidence.columns import direct_identifiers
 from sfumato.evidence.features import LabelBins, NumberBins, labels, numbers
+from sfumato.evidence.overlap import Spread, told_apart
 from sfumato.evidence.report import Figure, Metric, Report
 
 REPORT = Report(
@@ -43,12 +48,14 @@ _Z = 1.959964
 
 @dataclass(frozen=True)
 class _Column:
-    """One column of the people offered: their bin before, and after (-1 if suppressed)."""
+    """One column of the people offered: how many are in each bin before and after.
+
+    ``joint`` has shape (bins, 1 + bins), those who were suppressed first; a person whose label covers
+    several bins counts in each a part.
+    """
 
     name: str
-    before: NDArray[np.int64]
-    after: NDArray[np.int64]
-    size: int
+    joint: NDArray[np.float64]
 
 
 class Distributions:
@@ -78,14 +85,17 @@ class Distributions:
         if not names or not kept:
             note = "no column of facts is released" if kept else "the release has no rows"
             return [REPORT.silent(metric, "not-measured", note) for metric in REPORT.table]
-        return [*_distances(comparison, names, kept), *_precisions(comparison, names, kept)]
+        described = comparison.describe(comparison.original)
+        return [
+            *_distances(comparison, described, names, kept),
+            *_precisions(comparison, described, names, kept),
+        ]
 
 
-def _distances(comparison: Comparison, names: list[str], kept: int) -> list[Finding]:
-    described = comparison.describe(comparison.original)
+def _distances(comparison: Comparison, described: pl.DataFrame, names: list[str], kept: int) -> list[Finding]:
     findings, figures, floors = [], [], []
     for name in names:
-        column = _coded(comparison, described, name)
+        column = _Column(name, _joint(comparison, described, name))
         key = derive(comparison.key, "distributions", name)
         figure, floor = _distance(column, kept, key)
         figures.append(figure)
@@ -105,27 +115,42 @@ def _distances(comparison: Comparison, names: list[str], kept: int) -> list[Find
     return [whole, *findings]
 
 
-def _coded(comparison: Comparison, described: pl.DataFrame, name: str) -> _Column:
-    raw, released = numbers(comparison.original[name]), numbers(comparison.released[name])
+def _joint(comparison: Comparison, described: pl.DataFrame, name: str) -> NDArray[np.float64]:
+    overlap = name in comparison.overlapping
+    # The values that the labels are of are numbers where labels are not.
+    terms = described[name] if overlap else comparison.released[name]
+    raw, released = numbers(comparison.original[name]), numbers(terms)
     if raw is not None and released is not None:
         number_bins = NumberBins.fit(raw)
         before, after, size = number_bins.codes(raw), number_bins.codes(released), number_bins.size
     else:
         label_bins = LabelBins.fit(described[name])
         before, size = label_bins.codes(described[name]), label_bins.size
-        after = label_bins.codes(comparison.released[name])
-    return _Column(name, before, np.where(comparison.kept, after, -1), size)
+        after = label_bins.codes(terms)
+    if not overlap:
+        return _crossed(before, np.where(comparison.kept, after + 1, 0), size, size + 1)
+    spread = Spread.of(comparison, comparison.released[name], described[name], after, size)
+    codes = np.where(comparison.kept, spread.codes + 1, 0)
+    crossed = _crossed(before, codes, size, len(spread.shares) + 1)
+    return np.column_stack([crossed[:, 0], crossed[:, 1:] @ spread.shares])
+
+
+def _crossed(
+    before: NDArray[np.int64], after: NDArray[np.int64], size: int, width: int
+) -> NDArray[np.float64]:
+    counts = np.bincount(before * width + after, minlength=size * width)
+    return counts.reshape(size, width).astype(np.float64)
 
 
 def _distance(column: _Column, kept: int, key: bytes) -> tuple[Figure, float]:
     """The distance with its interval, and the distance that chance alone gives."""
-    rows, size = len(column.before), column.size
-    joint = np.bincount(column.before * (size + 1) + column.after + 1, minlength=size * (size + 1))
+    joint, size = column.joint.ravel(), len(column.joint)
+    rows = round(joint.sum())
     draw = generator(key)
-    value = float(_tv(joint[None].astype(np.float64), size)[0])
+    value = float(_tv(joint[None], size)[0])
     resampled = _tv(draw.multinomial(rows, joint / rows, size=RESAMPLES).astype(np.float64), size)
     half = _Z * float(np.nanstd(resampled))
-    before = np.bincount(column.before, minlength=size) / rows
+    before = column.joint.sum(axis=1) / rows
     drawn = draw.multinomial(kept, before, size=FLOOR_DRAWS) / kept
     floor = float(np.abs(drawn - before).sum(axis=1).mean() / 2)
     return Figure(value, max(0.0, value - half), min(1.0, value + half)), floor
@@ -143,15 +168,15 @@ def _tv(joint: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     return distance
 
 
-def _precisions(comparison: Comparison, names: list[str], kept: int) -> list[Finding]:
+def _precisions(
+    comparison: Comparison, described: pl.DataFrame, names: list[str], kept: int
+) -> list[Finding]:
     findings, values = [], []
     mask = pl.Series(comparison.kept)
     for name in names:
-        pair = pl.DataFrame(
-            {"before": labels(comparison.original[name]), "after": labels(comparison.released[name])}
-        ).filter(mask)
-        value = _told_apart(pair)
-        if math.isnan(value):
+        before, after = (frame[name].filter(mask) for frame in (comparison.original, comparison.released))
+        apart = _differing(before)
+        if not apart:
             findings.append(
                 REPORT.silent(
                     "distributions.precision",
@@ -162,6 +187,11 @@ def _precisions(comparison: Comparison, names: list[str], kept: int) -> list[Fin
                 )
             )
             continue
+        if name in comparison.overlapping:
+            value = told_apart(comparison, before, after, described[name]) / apart
+        else:
+            # Those that differ in either, less those that do in one only.
+            value = (apart + _differing(after) - _differing(before, after)) / apart
         values.append(value)
         findings.append(
             REPORT.measured("distributions.precision", Figure.counted(value), kept, target=name, before=1.0)
@@ -181,16 +211,8 @@ def _precisions(comparison: Comparison, names: list[str], kept: int) -> list[Fin
     return [whole, *findings]
 
 
-def _told_apart(pair: pl.DataFrame) -> float:
-    """Of the ordered pairs of rows that differ before, the share that differs after; NaN of none."""
-    rows = pair.height
-
-    def same(*columns: str) -> float:
-        counts = pair.group_by(columns).len()["len"].cast(pl.Float64)
-        return float((counts * counts).sum())
-
-    apart_before = float(rows) ** 2 - same("before")
-    if not apart_before:
-        return math.nan
-    apart_both = apart_before - same("after") + same("before", "after")
-    return apart_both / apart_before
+def _differing(*columns: pl.Series) -> float:
+    """The ordered pairs of rows that differ in some of the columns."""
+    texts = [labels(column).alias(str(j)) for j, column in enumerate(columns)]
+    counts = pl.DataFrame(texts).group_by(pl.all()).len()["len"].cast(pl.Float64)
+    return float(len(columns[0])) ** 2 - float((counts * counts).sum())

@@ -1,0 +1,224 @@
+"""Local recoding with the labels of given hierarchies: every class has labels of its own.
+
+Three phases. Units near to each other are found (:mod:`local_neighbours`) and gathered into classes,
+those first that are hardest to place (:mod:`local_gather`); classes that do not satisfy the models are
+gathered again, as units, until all do. Then rows move between classes as long as labels become finer
+by it and the models still hold (:mod:`local_moves`). Work is near-linear in distinct tuples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfumato.anonymity.holding import holding
+from sfumato.anonymity.lattice import Progress
+from sfumato.anonymity.partition.local_gather import gather
+from sfumato.anonymity.partition.local_labels import Labels
+from sfumato.anonymity.partition.local_neighbours import Neighbours, neighbours
+from sfumato.anonymity.partition.local_pieces import Pieces
+from sfumato.anonymity.partition.problem import Assignment, Problem
+from sfumato.classes.table import ClassTable
+from sfumato.contracts import PrivacyModel
+from sfumato.core.errors import InputError
+
+#: Bounds of how many neighbours are looked at.
+FEWEST_NEAREST, MOST_NEAREST = 12, 32
+
+#: After a sweep that gains less than this share of the cost, classes are founded.
+RARE = 0.02
+
+#: Founding that gains less than this share of the cost is the last.
+ENOUGH = 0.005
+
+#: Entries that the log of moves has beyond one for each piece.
+MOST_LOGGED = 8192
+
+
+def local_recoding(
+    problem: Problem,
+    *,
+    nearest: int | None = None,
+    window: int = 8,
+    sweeps: int = 30,
+    progress: Progress | None = None,
+) -> Assignment:
+    """Rows in classes with labels as fine as can be found.
+
+    Args:
+        problem: all of its axes keep to the labels of their ladders.
+        nearest: how many neighbours of a unit are looked at; as many as there are pairs of axes on which
+            they may differ, within bounds, if it is None.
+        window: how many places away neighbours are looked for, in each of several orders.
+        sweeps: how often at most all classes are tried for improvement.
+        progress: told how many sweeps are done.
+
+    Returns:
+        Classes that all satisfy the models. All rows are kept, unless no such classes are found; then at
+        most ``problem.limit`` are left out.
+
+    Raises:
+        InputError: ``anonymity-impossible``; ``usage`` for an axis that is free.
+    """
+    if any(axis.free for axis in problem.axes):
+        raise InputError(
+            "usage", "local recoding keeps to the labels of hierarchies; an axis is free of them"
+        )
+    search = _Search.of(problem, nearest, window)
+    if search.rows == 0:
+        return Assignment(*(np.zeros(0, dtype=np.int64) for _ in range(3)))
+    near = search.neighbours(search.labels)
+    return search.improved(search.gathered(near), near, sweeps, progress)
+
+
+def least_size(models: Sequence[PrivacyModel], rows: int) -> int:
+    """The fewest people that a class must have by the models that only count them, at most ``rows`` + 1."""
+    counting = [model for model in models if _counts(model)]
+    low, high = 1, rows + 1
+    while low < high:
+        middle = (low + high) // 2
+        table = ClassTable(np.array([middle], dtype=np.int64))
+        if all(model.holds(table).all() for model in counting):
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _counts(model: PrivacyModel) -> bool:
+    """Whether a class's number of people alone decides, and more never hurt."""
+    return model.on is None and model.absorbing and not model.whole and not model.counts_population
+
+
+@dataclass(frozen=True)
+class _Search:
+    """A problem without its units of nobody: ``units`` are the others' numbers, ``counts`` their rows.
+
+    Classes have at least ``least`` rows; ``counted`` says that this is all that the models ask.
+    """
+
+    problem: Problem
+    units: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    labels: Labels
+    least: int
+    counted: bool
+    nearest: int
+    window: int
+
+    @classmethod
+    def of(cls, problem: Problem, nearest: int | None, window: int) -> _Search:
+        (units,) = np.nonzero(problem.units.counts > 0)
+        counts = problem.units.counts[units]
+        least = least_size(problem.models, int(counts.sum()))
+        counted = all(_counts(model) for model in problem.models)
+        labels = Labels.of(problem, units)
+        axes = len(labels.starts) - 1
+        if nearest is None:
+            nearest = min(max(FEWEST_NEAREST, axes * (axes - 1) // 2), MOST_NEAREST)
+        return cls(problem, units, counts, labels, least, counted, nearest, window)
+
+    @property
+    def rows(self) -> int:
+        return int(self.counts.sum())
+
+    def neighbours(self, labels: Labels) -> Neighbours:
+        return neighbours(labels, min(self.nearest, max(1, len(labels.codes) - 1)), self.window)
+
+    def holds(self, classes: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which classes of whole units satisfy the models."""
+        if self.counted:
+            return sizes >= self.least
+        return holding(
+            self.problem.models, Assignment(self.units, classes, self.counts).table(self.problem.units)
+        )
+
+    def gathered(self, near: Neighbours) -> NDArray[np.int64]:
+        """The class of each unit, -1 for one left out; classes that fail are gathered again as units."""
+        labels, classes, sizes = self.labels, np.arange(len(self.counts)), self.counts
+        holds = np.zeros(len(classes), dtype=bool)
+        aim, company, fewest, best = self.least, 0, self.rows + 1, classes
+        while True:
+            reach = int(np.median(near.reach(sizes)[~holds])) // 2
+            found = gather(labels, sizes, near, max(2, min(aim, reach)), holds, company)
+            classes, labels = found.classes[classes], labels.coarse(found.members, found.levels)
+            sizes = np.bincount(classes, self.counts).astype(np.int64)
+            holds = self.holds(classes, sizes)
+            failing = int(sizes[~holds].sum())
+            if failing < fewest:
+                fewest, best = failing, np.where(holds[classes], classes, -1)
+            if failing == 0 or len(sizes) == 1:
+                break
+            aim, company = max(self.least, 2 * int(np.median(sizes[~holds]))), 1
+            near = self.neighbours(labels)
+        if fewest > self.problem.limit:
+            raise InputError(
+                "anonymity-impossible",
+                "no classes were found that satisfy the privacy models within the suppression allowed",
+                where="anonymity",
+                remedy="allow more suppression or ask less of the models",
+            )
+        return best
+
+    def improved(
+        self, classes: NDArray[np.int64], near: Neighbours, sweeps: int, progress: Progress | None
+    ) -> Assignment:
+        """The classes after moves of rows between them."""
+        from sfumato.anonymity.partition.local_moves import found_all, sweep
+
+        numbers = np.unique(classes[classes >= 0], return_inverse=True)[1]
+        dense = np.full(len(classes), -1, dtype=np.int64)
+        dense[classes >= 0] = numbers
+        pieces = Pieces.of(self.labels, self.counts, near, dense)
+        homes = np.arange(len(pieces.sizes))
+        locked, stirred = np.zeros(len(homes), dtype=bool), np.ones(len(homes), dtype=bool)
+        log = np.zeros((len(pieces.rows) + MOST_LOGGED, 5), dtype=np.int64)
+        prices = near.prices(self.counts, self.least)
+        # What founds a class of so many rows may touch too much for the log.
+        may_found = (self.least + 2) ** 2 <= MOST_LOGGED
+        founding = False
+        for done in range(sweeps):
+            pieces.free(np.nonzero(pieces.sizes == 0)[0])
+            before = pieces.cost
+            if founding:
+                _, logged = found_all(pieces, prices, self.least, locked, not self.counted, stirred, log)
+            else:
+                _, logged = sweep(pieces, homes, self.least, locked, not self.counted, stirred, log)
+            if not self.counted:
+                self._undo_failing(pieces, log[:logged], stirred)
+                locked[:] = False
+            if progress is not None:
+                progress(done + 1, sweeps)
+            rare = before - pieces.cost <= (ENOUGH if founding else RARE) * before
+            if rare and (founding or not may_found):
+                break
+            founding = rare
+        return self._assignment(pieces)[0]
+
+    def _assignment(self, pieces: Pieces) -> tuple[Assignment, NDArray[np.int64]]:
+        """The pieces with classes numbered without gaps, and the home that each class was."""
+        taken = pieces.taken()
+        homes, classes = np.unique(pieces.home[taken], return_inverse=True)
+        return Assignment(self.units[pieces.unit[taken]], classes, pieces.rows[taken]), homes
+
+    def _undo_failing(self, pieces: Pieces, log: NDArray[np.int64], stirred: NDArray[np.bool_]) -> None:
+        """Moves taken back after which a class fails; a class is touched by one move, so each goes by itself.
+
+        If one fails that no move touched (models of the whole table do so), all moves are taken back.
+        """
+        from sfumato.anonymity.partition.local_moves import take_back
+
+        assignment, homes = self._assignment(pieces)
+        failing = homes[~holding(self.problem.models, assignment.table(self.problem.units))]
+        if not len(failing):
+            return
+        touching = np.isin(log[:, 2:4], failing)
+        undone = np.isin(log[:, 4], log[touching.any(axis=1), 4])
+        if not np.isin(failing, log[:, 2:4]).all():
+            undone[:] = True
+        take_back(pieces, log[undone], 0, int(undone.sum()))
+        # Tried again only after another move has touched them.
+        stirred[log[undone, 2:4].ravel()] = False

@@ -1,0 +1,99 @@
+"""Classes under change: which rows of which units each has, with labels and costs kept up to date."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfumato.anonymity.partition.local_labels import Labels
+from sfumato.anonymity.partition.local_neighbours import Neighbours
+
+
+class Pieces(NamedTuple):
+    """Rows of units in classes, as linked lists (-1 ends one) of pieces.
+
+    A piece is ``rows`` rows of ``unit`` in class ``home``. ``after`` and ``before`` link the pieces of
+    a class from ``first``; ``also`` those of a unit from ``pieces``. A class has ``sizes`` rows in
+    ``many`` pieces; its labels cover ``members`` at the slots ``levels`` and cost a row ``paid``; what
+    belongs to no class is listed in ``spare`` and ``empty``, as many as ``left`` says. ``codes``,
+    ``costs``, ``starts`` and ``near`` are the units' labels and neighbours.
+    """
+
+    unit: NDArray[np.int64]
+    home: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    after: NDArray[np.int64]
+    before: NDArray[np.int64]
+    also: NDArray[np.int64]
+    pieces: NDArray[np.int64]
+    first: NDArray[np.int64]
+    many: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    members: NDArray[np.int64]
+    levels: NDArray[np.int64]
+    paid: NDArray[np.float64]
+    spare: NDArray[np.int64]
+    empty: NDArray[np.int64]
+    left: NDArray[np.int64]
+    codes: NDArray[np.int32]
+    costs: NDArray[np.float64]
+    starts: NDArray[np.int64]
+    near: NDArray[np.int32]
+
+    @classmethod
+    def of(
+        cls, labels: Labels, counts: NDArray[np.int64], near: Neighbours, classes: NDArray[np.int64]
+    ) -> Pieces:
+        """Each unit wholly in its class, in none if that is -1; with room for more pieces and classes."""
+        from sfumato.anonymity.partition.local_moves import fill
+
+        units, found = len(counts), int(classes.max(initial=-1)) + 1
+        room, rooms, axes = 2 * units + 64, 2 * found + 16, len(labels.starts) - 1
+
+        def none(size: int) -> NDArray[np.int64]:
+            return np.full(size, -1, dtype=np.int64)
+
+        def zeros(size: int) -> NDArray[np.int64]:
+            return np.zeros(size, dtype=np.int64)
+
+        pieces = cls(
+            unit=none(room),
+            home=none(room),
+            rows=zeros(room),
+            after=none(room),
+            before=none(room),
+            also=none(room),
+            pieces=none(units),
+            first=none(rooms),
+            many=zeros(rooms),
+            sizes=zeros(rooms),
+            members=none(rooms),
+            levels=np.zeros((rooms, axes), dtype=np.int64),
+            paid=np.zeros(rooms),
+            spare=np.arange(room),
+            empty=none(rooms),
+            left=np.array([room, 0]),
+            codes=labels.codes,
+            costs=labels.costs,
+            starts=labels.starts,
+            near=near.units,
+        )
+        fill(pieces, classes, counts, found)
+        return pieces
+
+    @property
+    def cost(self) -> float:
+        """What all rows lose, in rows."""
+        return float((self.paid * self.sizes).sum())
+
+    def free(self, empty: NDArray[np.int64]) -> None:
+        """Tell which classes are empty; the first is used first."""
+        self.empty[: len(empty)] = empty[::-1]
+        self.left[1] = len(empty)
+
+    def taken(self) -> NDArray[np.int64]:
+        """The pieces in use, by unit and then by class."""
+        (used,) = np.nonzero(self.rows > 0)
+        return used[np.lexsort((self.home[used], self.unit[used]))]

@@ -1,0 +1,205 @@
+"""Each way to make a table anonymous, from a policy to the rows as written, read back and counted anew."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import sfumato as sf
+
+QUASI: dict[str, Any] = {"role": "quasi-identifier", "why": "known"}
+TOLD: dict[str, Any] = {"role": "insensitive", "sensitive": True, "why": "told in confidence"}
+BANDS = {"hierarchy": {"kind": "intervals", "widths": [5, 10, 20], "from": 20, "to": 60}}
+COLUMNS: dict[str, Any] = {
+    "age": QUASI | BANDS,
+    "region": QUASI,
+    "height": QUASI,
+    "illness": TOLD,
+    "income": TOLD,
+}
+KNOWN = ["age", "region", "height"]
+APPROVED = [
+    {"by": "A. Officer", "what": f"column {name}", "why": "nobody else knows it"}
+    for name in ("illness", "income")
+]
+
+
+def people(rows: int = 900) -> pl.DataFrame:
+    draw = np.random.default_rng(3)
+    age = draw.integers(20, 60, rows)
+    return pl.DataFrame(
+        {
+            "age": age,
+            "region": draw.choice(list("nesw"), rows, p=[0.5, 0.3, 0.15, 0.05]),
+            "height": np.round(draw.normal(170, 9, rows)),
+            "illness": draw.choice(["none", "flu", "asthma", "cancer"], rows, p=[0.6, 0.2, 0.15, 0.05]),
+            "income": (age * 700 + draw.integers(0, 20_000, rows)) // 1000,
+        }
+    )
+
+
+def released(tmp_path: Path, models: list[dict[str, Any]], **anonymity: Any) -> tuple[Any, pl.DataFrame]:
+    """A run's outcome with the rows that it wrote, read by another library."""
+    import pandas as pd
+
+    written = {
+        "sfumato": 1,
+        "dataset": {"name": "people", "source": {"path": "in memory"}} | anonymity.pop("dataset", {}),
+        "columns": COLUMNS,
+        "anonymity": {"models": models, **anonymity},
+        "approvals": APPROVED,
+    }
+    (tmp_path / "policy.yaml").write_text(json.dumps(written))
+    found = sf.run(tmp_path / "policy.yaml", people(), output=tmp_path / "out", project=tmp_path / "keys")
+    assert found.passed, found.decision
+    (path,) = (tmp_path / "out" / "release" / "data").iterdir()
+    return found, pl.from_pandas(pd.read_parquet(path))
+
+
+def classes(rows: pl.DataFrame, sensitive: str) -> list[Counter[Any]]:
+    """The values of a sensitive column in each class, by a dictionary."""
+    found: dict[tuple[Any, ...], Counter[Any]] = {}
+    for *known, value in rows.select(*KNOWN, sensitive).iter_rows():
+        found.setdefault(tuple(known), Counter())[value] += 1
+    return list(found.values())
+
+
+def distance(one: Counter[Any], everybody: Counter[Any]) -> float:
+    """Half the sum of differences of shares."""
+    return sum(abs(one[v] / one.total() - everybody[v] / everybody.total()) for v in everybody) / 2
+
+
+def ordered(one: Counter[Any], everybody: Counter[Any]) -> float:
+    values, run, total = sorted(everybody), 0.0, 0.0
+    for value in values[:-1]:
+        run += one[value] / one.total() - everybody[value] / everybody.total()
+        total += abs(run)
+    return total / (len(values) - 1)
+
+
+def shannon(one: Counter[Any]) -> float:
+    return -sum(n / one.total() * math.log(n / one.total()) for n in one.values())
+
+
+def overall(name: str) -> Counter[Any]:
+    return Counter(people()[name].to_list())
+
+
+PROMISES = {
+    "distinct": (
+        {"model": "l-diversity", "on": "illness", "l": 3},
+        lambda found: all(len(one) >= 3 for one in classes(found, "illness")),
+    ),
+    "entropy": (
+        {"model": "l-diversity", "on": "illness", "l": 1.7, "kind": "entropy"},
+        lambda found: all(shannon(one) >= math.log(1.7) - 1e-9 for one in classes(found, "illness")),
+    ),
+    "t equal": (
+        {"model": "t-closeness", "on": "illness", "t": 0.25},
+        lambda found: all(
+            distance(one, overall("illness")) <= 0.25 + 1e-9 for one in classes(found, "illness")
+        ),
+    ),
+    "t ordered": (
+        {"model": "t-closeness", "on": "income", "t": 0.2, "distance": "ordered"},
+        lambda found: all(ordered(one, overall("income")) <= 0.2 + 1e-9 for one in classes(found, "income")),
+    ),
+    "alpha": (
+        {"model": "alpha-k", "on": "illness", "alpha": 0.8, "k": 4},
+        lambda found: all(
+            max(one.values()) <= 0.8 * one.total() and one.total() >= 4 for one in classes(found, "illness")
+        ),
+    ),
+    "average": (
+        {"model": "average-risk", "at_most": 0.05},
+        lambda found: len(classes(found, "illness")) / found.height <= 0.05,
+    ),
+}
+
+
+@pytest.mark.parametrize("method", ["lattice", "partition"])
+@pytest.mark.parametrize("promise", PROMISES)
+def test_the_rows_as_written_keep_the_promise(tmp_path: Path, method: str, promise: str) -> None:
+    asked, keeps = PROMISES[promise]
+    limit = 0.1 if method == "lattice" else 0.0
+    models = [{"model": "k-anonymity", "k": 5}, asked]
+    found, rows = released(tmp_path, models, method=method, suppression=limit)
+    assert min(one.total() for one in classes(rows, "illness")) >= 5
+    assert keeps(rows)
+    assert not keeps(people()), "a promise that the original keeps tests nothing"
+    assert found.plan.anonymity.classes == len(classes(rows, "illness"))
+    assert rows.height == people().height - found.plan.anonymity.suppressed_rows
+
+
+def test_a_partition_keeps_more_detail_than_one_level_for_all(tmp_path: Path) -> None:
+    models = [{"model": "k-anonymity", "k": 5}]
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    whole, _ = released(tmp_path / "a", models, suppression=0.05)
+    local, rows = released(tmp_path / "b", models, method="partition")
+    assert local.plan.anonymity.granularity > whole.plan.anonymity.granularity + 0.1
+    assert rows.height == people().height
+
+
+@pytest.mark.parametrize("labels", ["hierarchy", "free"])
+def test_labels_are_of_the_kind_asked_for(tmp_path: Path, labels: str) -> None:
+    _, rows = released(tmp_path, [{"model": "k-anonymity", "k": 5}], method="partition", labels=labels)
+    steps = {f"{low}-{low + width - 1}" for width in (5, 10, 20) for low in range(20, 60, width)}
+    allowed = steps | {str(age) for age in range(20, 60)} | {"*"}
+    assert (set(rows["age"].cast(pl.String)) <= allowed) == (labels == "hierarchy")
+    assert any("[" in label for label in rows["height"].cast(pl.String)) == (labels == "free")
+
+
+@pytest.mark.parametrize("method", ["lattice", "partition"])
+def test_the_same_policy_and_key_give_the_same_rows(tmp_path: Path, method: str) -> None:
+    models = [{"model": "k-anonymity", "k": 5}, {"model": "l-diversity", "on": "illness", "l": 2}]
+    _, first = released(tmp_path, models, method=method, suppression=0.02)
+    _, again = released(tmp_path, models, method=method, suppression=0.02)
+    assert first.equals(again)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ({"model": "l-diversity", "on": "ilness", "l": 2}, "is not a column of the source"),
+        ({"model": "l-diversity", "on": "region", "l": 2}, "which outsiders know"),
+        ({"model": "k-map", "k": 5}, "there is none"),
+        ({"model": "t-closeness", "on": "illness", "t": 2}, "less than 1"),
+        ({"model": "k-anonymity", "k": 901}, "anonymity-impossible"),
+    ],
+)
+@pytest.mark.parametrize("method", ["lattice", "partition"])
+def test_a_model_that_cannot_be_kept_is_refused_in_words(
+    tmp_path: Path, method: str, model: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(sf.SfumatoError, match=words):
+        released(tmp_path, [model], method=method)
+    assert not (tmp_path / "out" / "release").exists()
+
+
+def test_people_of_the_population_are_counted(tmp_path: Path) -> None:
+    """Everybody ten times in the population: 10-map needs no generalization, 11-map does."""
+    pl.concat([people().select(KNOWN)] * 10).write_csv(tmp_path / "everybody.csv")
+    dataset = {"population": {"table": {"path": "everybody.csv"}}}
+    for k, whole in ((10, True), (11, False)):
+        folder = tmp_path / str(k)
+        folder.mkdir()
+        (tmp_path / "everybody.csv").rename(folder / "everybody.csv")
+        written = {
+            "sfumato": 1,
+            "dataset": {"name": "people", "source": {"path": "in memory"}} | dataset,
+            "columns": COLUMNS,
+            "anonymity": {"models": [{"model": "k-map", "k": k}]},
+            "approvals": APPROVED,
+        }
+        (folder / "policy.yaml").write_text(json.dumps(written))
+        found = sf.plan(folder / "policy.yaml", people(), project=folder / "keys")
+        assert (sum(found.plan.anonymity.levels.values()) == 0) is whole
+        (folder / "everybody.csv").rename(tmp_path / "everybody.csv")
