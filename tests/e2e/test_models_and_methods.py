@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 import sfumato as sf
+from sfumato.pipeline import revisit
 
 QUASI: dict[str, Any] = {"role": "quasi-identifier", "why": "known"}
 TOLD: dict[str, Any] = {"role": "insensitive", "sensitive": True, "why": "told in confidence"}
@@ -51,13 +52,14 @@ def released(tmp_path: Path, models: list[dict[str, Any]], **anonymity: Any) -> 
 
     written = {
         "sfumato": 1,
-        "dataset": {"name": "people", "source": {"path": "in memory"}} | anonymity.pop("dataset", {}),
-        "columns": COLUMNS,
+        "dataset": {"name": "people", "source": {"path": "people.csv"}} | anonymity.pop("dataset", {}),
+        "columns": anonymity.pop("columns", COLUMNS),
         "anonymity": {"models": models, **anonymity},
         "approvals": APPROVED,
     }
     (tmp_path / "policy.yaml").write_text(json.dumps(written))
-    found = sf.run(tmp_path / "policy.yaml", people(), output=tmp_path / "out", project=tmp_path / "keys")
+    people().write_csv(tmp_path / "people.csv")
+    found = sf.run(tmp_path / "policy.yaml", output=tmp_path / "out", project=tmp_path / "keys")
     assert found.passed, found.decision
     (path,) = (tmp_path / "out" / "release" / "data").iterdir()
     return found, pl.from_pandas(pd.read_parquet(path))
@@ -138,6 +140,96 @@ def test_the_rows_as_written_keep_the_promise(tmp_path: Path, method: str, promi
     assert rows.height == people().height - found.plan.anonymity.suppressed_rows
 
 
+@pytest.mark.parametrize("method", ["cells", "microaggregation"])
+def test_classes_of_k_by_other_methods(tmp_path: Path, method: str) -> None:
+    found, rows = released(tmp_path, [{"model": "k-anonymity", "k": 5}], method=method)
+    assert min(one.total() for one in classes(rows, "illness")) >= 5
+    assert rows.height == people().height
+    assert found.plan.anonymity.classes == len(classes(rows, "illness"))
+    original = people()
+    if method == "cells":
+        # A cell is as it was, or says nothing.
+        for name in KNOWN:
+            assert set(rows[name].cast(pl.String)) <= set(original[name].cast(pl.String)) | {"*"}
+        told = (rows.select(pl.col(KNOWN).cast(pl.String) != "*")).mean_horizontal().mean()
+        assert 0.5 < told < 1  # type: ignore[operator]
+    else:
+        # Numbers stay numbers of their type, and their mean stays where it was.
+        assert rows.select("age", "height").dtypes == original.select("age", "height").dtypes
+        for name in ("age", "height"):
+            assert rows[name].mean() == pytest.approx(original[name].mean(), abs=0.5)
+
+
+def test_weights_move_generalization_to_where_they_are_small(tmp_path: Path) -> None:
+    """The column that counts keeps more of its detail than it does where all count the same."""
+    models = [{"model": "k-anonymity", "k": 5}]
+    lost = {}
+    for column in ("age", "region"):
+        (tmp_path / column).mkdir()
+        found, _ = released(tmp_path / column, models, suppression=0.05, weights={column: 50})
+        lost[column] = found.plan.anonymity.losses
+    assert lost["age"]["age"] < lost["region"]["age"]
+    assert lost["region"]["region"] <= lost["age"]["region"]
+
+
+def test_weights_by_the_target_and_the_classification_measure(tmp_path: Path) -> None:
+    models = [{"model": "k-anonymity", "k": 5}]
+    for name, more in {"w": {"weights": "target"}, "m": {"measure": "classification"}}.items():
+        (tmp_path / name).mkdir()
+        found, _ = released(tmp_path / name, models, suppression=0.1, dataset={"target": "income"}, **more)
+        assert found.plan.anonymity.optimal
+
+
+def test_a_bound_on_uneven_suppression_is_held(tmp_path: Path) -> None:
+    """Without it the few in the west lose far more of their rows than others."""
+    models = [{"model": "k-anonymity", "k": 12}]
+
+    def gap(rows: pl.DataFrame) -> float:
+        before = people().group_by("region").len().sort("region")
+        after = rows.group_by("region").len("left").sort("region")
+        both = before.join(after, on="region", how="left").with_columns(pl.col("left").fill_null(0))
+        shares = 1 - both["left"] / both["len"]
+        return float(shares.max() - shares.min())  # type: ignore[operator]
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    # The region stays as it is, so that suppression must show in it.
+    columns = COLUMNS | {"region": QUASI | {"action": {"do": "keep"}}}
+    free, rows = released(tmp_path / "a", models, suppression=0.2, columns=columns)
+    assert gap(rows) > 0.2
+    asked = {"groups": ["region"], "at_most": 0.1}
+    even, rows = released(tmp_path / "b", models, suppression=0.2, columns=columns, suppression_gap=asked)
+    assert gap(rows) <= 0.1
+    assert even.plan.anonymity.score >= free.plan.anonymity.score
+
+
+def test_the_plan_says_why_in_the_house_and_only_costs_outside(tmp_path: Path) -> None:
+    found, _ = released(tmp_path, [{"model": "k-anonymity", "k": 5}], suppression=0.05)
+    why = {cost["column"]: cost for cost in found.plan.anonymity.why}
+    assert set(why) == set(KNOWN)
+    for cost in why.values():
+        # One level finer in any column would suppress more, or the search had taken it.
+        assert cost["finer"] is None or cost["finer"] >= found.plan.anonymity.suppressed_rows
+    published = json.loads((tmp_path / "out" / "release" / "plan.json").read_text())["anonymity"]
+    assert "why" not in published
+    assert set(published["losses"]) == set(KNOWN)
+    for path in (tmp_path / "out" / "release").rglob("*"):
+        assert not path.is_file() or b"excess" not in path.read_bytes()
+
+
+def test_hierarchies_that_learn_are_fitted_and_kept(tmp_path: Path) -> None:
+    columns = COLUMNS | {
+        "age": QUASI | {"hierarchy": {"kind": "quantiles", "bins": [6, 2]}},
+        "region": QUASI | {"hierarchy": {"kind": "learned", "groups": [2]}},
+    }
+    models = [{"model": "k-anonymity", "k": 5}]
+    found, rows = released(tmp_path, models, suppression=0.05, columns=columns, dataset={"target": "income"})
+    assert min(one.total() for one in classes(rows, "illness")) >= 5
+    assert found.plan.step("age").state["hierarchy"]["fit"]["cuts"]
+    again = revisit.attack(tmp_path / "out", project=tmp_path / "keys")
+    assert any(finding.metric == "risk.worst_class" for finding in again)
+
+
 def test_a_partition_keeps_more_detail_than_one_level_for_all(tmp_path: Path) -> None:
     models = [{"model": "k-anonymity", "k": 5}]
     (tmp_path / "a").mkdir()
@@ -173,6 +265,7 @@ def test_the_same_policy_and_key_give_the_same_rows(tmp_path: Path, method: str)
         ({"model": "k-map", "k": 5}, "there is none"),
         ({"model": "t-closeness", "on": "illness", "t": 2}, "less than 1"),
         ({"model": "k-anonymity", "k": 901}, "anonymity-impossible"),
+        ({"model": "delta-presence", "low": 0.1, "high": 0.5}, "there is none"),
     ],
 )
 @pytest.mark.parametrize("method", ["lattice", "partition"])
@@ -182,6 +275,41 @@ def test_a_model_that_cannot_be_kept_is_refused_in_words(
     with pytest.raises(sf.SfumatoError, match=words):
         released(tmp_path, [model], method=method)
     assert not (tmp_path / "out" / "release").exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (
+            {"method": "cells", "models": [{"model": "l-diversity", "on": "illness", "l": 2}]},
+            "k-anonymity only",
+        ),
+        ({"method": "partition", "weights": {"age": 2}}, "weights is for the method"),
+        ({"labels": "free"}, "labels is for the method partition"),
+        ({"weights": {"aage": 2}}, "has a weight and is no released column"),
+        ({"weights": "target"}, "looks at the target"),
+        ({"measure": "classification"}, "looks at the target"),
+        ({"suppression_gap": {"groups": ["rgion"], "at_most": 0.1}}, "no released column"),
+    ],
+)
+def test_what_a_method_cannot_do_is_told(tmp_path: Path, asked: dict[str, Any], words: str) -> None:
+    models = asked.pop("models", [{"model": "k-anonymity", "k": 5}])
+    with pytest.raises(sf.PolicyError, match=words):
+        released(tmp_path, models, **asked)
+
+
+def test_people_who_would_be_ruled_out_are_not(tmp_path: Path) -> None:
+    """With a lowest chance of presence, no class of the population may have nobody in the data."""
+    everybody = pl.concat([people().select(KNOWN)] * 4)
+    stranger = pl.DataFrame({"age": [59], "region": ["x"], "height": [250.0]})
+    pl.concat([everybody, stranger.cast(dict(everybody.schema))]).write_csv(tmp_path / "everybody.csv")
+    dataset = {"population": {"table": {"path": "everybody.csv"}}}
+    model = {"model": "delta-presence", "low": 0.05, "high": 0.9}
+    found, rows = released(tmp_path, [model], dataset=dataset)
+    assert found.plan.anonymity.suppressed_rows == 0
+    # The stranger's region and height are in nobody's labels but those that say nothing.
+    assert set(rows["region"]) == {"*"}
+    assert set(rows["height"].cast(pl.String)) == {"*"}
 
 
 def test_people_of_the_population_are_counted(tmp_path: Path) -> None:

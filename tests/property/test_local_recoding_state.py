@@ -98,7 +98,7 @@ def test_every_row_has_labels_that_cover_it_and_classes_have_the_rows_dealt_to_t
     if not assignment.size:
         return
     turns = deal(frame, table, assignment, DRAW, ROW) if len(dealt(assignment, table.counts)) else None
-    recoding = LocalRecoding.fit(table, problem, assignment, turns)
+    recoding = LocalRecoding.covering(table, problem, assignment, turns)
     labelled, kept = recoding.label(frame)
     assert int(kept.sum()) == sum(counts)
     for column in COLUMNS:
@@ -129,7 +129,7 @@ def whole() -> tuple[pl.DataFrame, LocalRecoding]:
     ).with_row_index(ROW)
     table = table_of(frame)
     assignment = Assignment.whole(np.array([0, 0, 1, 1]), table.counts)
-    return frame, LocalRecoding.fit(table, problem_of(table), assignment)
+    return frame, LocalRecoding.covering(table, problem_of(table), assignment)
 
 
 def test_labels_say_what_they_cover_and_no_more() -> None:

@@ -241,7 +241,10 @@ FULL: dict[str, Any] = {
     "sfumato": 1,
     "dataset": {"name": "p", "source": {"path": "p.csv"}, "population": {"table": {"path": "all.csv"}}},
     "columns": {"age": {"role": "quasi-identifier", "why": "x"}},
-    "anonymity": {"models": [{"model": "k-anonymity", "k": 5}]},
+    "anonymity": {
+        "models": [{"model": "k-anonymity", "k": 5}],
+        "suppression_gap": {"groups": ["age"], "at_most": 0.1},
+    },
     "context": {"release": "partner", "attackers": [{"knows": ["age"]}]},
     "evidence": {"holdout": {"share": 0.2}},
     "gate": [{"metric": "risk.unique", "at_most": 0.1}],

@@ -76,14 +76,14 @@ class Units:
 class TupleTable:
     """The distinct tuples of some columns with the number of rows that have each.
 
-    ``tuples`` has one row for each distinct tuple, the columns named, those of ``sensitive`` (tuples are
-    distinct in both together), a column :data:`COUNT` and a column :data:`FIRST` with the smallest row
-    number; it is as private as the data.
+    ``tuples`` has one row for each distinct tuple, the columns named, ``others`` (the sensitive ones, say;
+    tuples are distinct in all of them together), a column :data:`COUNT` and a column :data:`FIRST` with
+    the smallest row number; it is as private as the data.
     """
 
     columns: tuple[str, ...]
     tuples: pl.DataFrame
-    sensitive: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
     @property
     def counts(self) -> NDArray[np.int64]:

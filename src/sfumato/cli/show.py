@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -215,6 +216,7 @@ def plan(outcome: Outcome) -> None:
     if outcome.plan.anonymity is not None:
         console.print()
         _anonymity(console, outcome.plan.anonymity)
+        _why(console, outcome.plan.anonymity)
 
 
 def outcome(found: Outcome) -> None:
@@ -289,14 +291,40 @@ def _level(found: AnonymityPlan, column: str) -> str:
     return f"{_share(found.losses[column])} lost" if column in found.losses else ""
 
 
+def _model(model: Mapping[str, Any]) -> str:
+    """A privacy model with its parameters as the policy wrote them."""
+    params = [f"{name} {value}" for name, value in model.items() if name not in ("model", "hierarchy")]
+    return f"{model['model']} ({', '.join(params)})" if params else str(model["model"])
+
+
+def _searched(found: AnonymityPlan) -> str:
+    """How the recoding was found, and how good it is known to be."""
+    if found.checked is None or found.lattice is None:
+        return ""
+    counted = f": {found.checked:,} of {found.lattice:,} nodes checked"
+    if found.optimal:
+        return f", optimal{counted}"
+    return f"{counted}, score {found.score:.3f}; none is below {found.bound or 0:.3f}"
+
+
+def _why(console: Console, found: AnonymityPlan) -> None:
+    """What each column costs, and what a level more or less of it would change."""
+    if not found.why:
+        return
+    figures = ("level", "lost", "one level finer", "one level coarser")
+    table = _table("Why: rows suppressed if", "column", *figures, right=figures)
+    for cost in found.why:
+        finer = "" if cost["finer"] is None else f"{cost['finer']:,}"
+        if cost["excess"]:
+            finer += f" ({cost['excess']:,} too many)"
+        coarser = "" if cost["saved"] is None else f"{found.suppressed_rows - cost['saved']:,}"
+        table.add_row(_text(cost["column"]), str(cost["level"]), _share(cost["loss"]), finer, coarser)
+    console.print(table)
+
+
 def _anonymity(console: Console, found: AnonymityPlan) -> None:
-    models = ", ".join(" ".join(str(value) for value in model.values()) for model in found.models)
-    searched = (
-        f": {found.checked:,} of {found.lattice:,} nodes checked"
-        if found.checked is not None and found.lattice is not None
-        else ", labels of its own for each class"
-    )
-    console.print(f"[bold]{models}[/] by {found.method}{', optimal' if found.optimal else ''}{searched}")
+    models = _text(", ".join(map(_model, found.models)), style="bold")
+    console.print(models, f"by {found.method}{_searched(found)}", soft_wrap=True)
     console.print(
         f"{found.classes:,} classes, the smallest of {found.smallest_class}; "
         f"{found.suppressed_rows:,} of {found.rows:,} rows suppressed ({_share(found.suppressed_share)}); "

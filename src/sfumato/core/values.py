@@ -137,7 +137,9 @@ class AnonymityPlan(Value):
     not count suppressed rows. ``score`` is what the method makes small: the policy's measure, or the
     certainty penalty of a partition. ``losses`` has for each quasi-identifier what its labels lost on
     average, from 0 (untouched) to 1 (nothing said), suppressed rows counted as 1. ``lattice`` and
-    ``checked`` count nodes where there are any.
+    ``checked`` count nodes where there are any; no node scores less than ``bound``. ``why`` says of each
+    column what a level more or less would change; it stays in custody, for what an algorithm did not
+    choose tells of people.
     """
 
     method: str
@@ -156,6 +158,8 @@ class AnonymityPlan(Value):
     lattice: int | None = None
     checked: int | None = None
     optimal: bool
+    bound: float | None = None
+    why: tuple[dict[str, Any], ...] = ()
 
 
 class Plan(Value):

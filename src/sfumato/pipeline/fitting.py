@@ -19,7 +19,16 @@ from sfumato.engines.local import DRAW, drawn_by
 from sfumato.evidence.columns import known_columns
 from sfumato.hierarchies.build import needs_target
 from sfumato.hierarchies.ladder import Ladder
-from sfumato.pipeline.anonymizing import Anonymized, Progress, Task, anonymize, models_of, scales_of
+from sfumato.pipeline.methods import METHODS
+from sfumato.pipeline.methods.task import (
+    Anonymized,
+    Progress,
+    Task,
+    looked_at,
+    looks_at_target,
+    models_of,
+    scales_of,
+)
 from sfumato.pipeline.population import population_counter
 from sfumato.pipeline.snapshot import IDENTITY, UNIT, Snapshot, part_of
 from sfumato.policy.model import Anonymity, Column
@@ -180,7 +189,7 @@ def fit(snapshot: Snapshot, part: pl.LazyFrame, held_out: int, progress: Progres
     fitted = Fitted(snapshot, plan)
     if policy.anonymity is None:
         return fitted
-    anonymized = anonymize(_task(fitted, part, policy.anonymity), progress)
+    anonymized = METHODS.resolve(policy.anonymity.method)(_task(fitted, part, policy.anonymity), progress)
     return Fitted(snapshot, plan.model_copy(update={"anonymity": anonymized.plan}), anonymized)
 
 
@@ -189,8 +198,11 @@ def _task(fitted: Fitted, part: pl.LazyFrame, asked: Anonymity) -> Task:
     snapshot, steps = fitted.snapshot, fitted.plan.steps
     columns = protected(snapshot, steps)
     models = models_of(asked)
-    sensitive = tuple(dict.fromkeys(model.on for model in models if model.on is not None))
-    table = tuples(fitted, part, columns, sensitive)
+    target = snapshot.policy.dataset.target if looks_at_target(asked) else None
+    groups = asked.suppression_gap.groups if asked.suppression_gap is not None else ()
+    others = (*looked_at(models), *groups, *((target,) if target is not None else ()))
+    others = tuple(name for name in dict.fromkeys(others) if name not in columns)
+    table = tuples(fitted, part, columns, others)
     folder = str(snapshot.folder)
 
     everybody = population_counter(snapshot, lambda people: part_of(fitted.transform(people)))
@@ -211,6 +223,7 @@ def _task(fitted: Fitted, part: pl.LazyFrame, asked: Anonymity) -> Task:
         scales_of(asked, table, folder),
         models,
         everybody(columns) if everybody is not None and counted else None,
+        target,
         frozenset(name for name, column in snapshot.policy.columns.items() if column.hierarchy is not None),
         rows,
         DRAW,
@@ -233,17 +246,17 @@ def protected(snapshot: Snapshot, steps: Sequence[Step]) -> tuple[str, ...]:
 
 
 def tuples(
-    fitted: Fitted, part: pl.LazyFrame, columns: Sequence[str], sensitive: Sequence[str] = ()
+    fitted: Fitted, part: pl.LazyFrame, columns: Sequence[str], others: Sequence[str] = ()
 ) -> TupleTable:
     """The distinct tuples of transformed columns, with counts and first rows, in the order of those.
 
-    With sensitive columns, tuples are distinct in those too.
+    With other columns, tuples are distinct in those too.
     """
-    keys = (*columns, *sensitive)
+    keys = (*columns, *others)
     frame = _transformed(fitted, part, (ROW, *keys))
     measures = [pl.len().alias(COUNT), pl.col(ROW).min().alias(FIRST)]
     found = fitted.snapshot.engine.aggregate(frame, keys, measures).sort(FIRST)
-    return TupleTable(tuple(columns), found, tuple(sensitive))
+    return TupleTable(tuple(columns), found, tuple(others))
 
 
 def _transformed(fitted: Fitted, part: pl.LazyFrame, columns: Sequence[str]) -> pl.LazyFrame:

@@ -19,9 +19,9 @@ from sfumato.engines.sources import FileSource
 from sfumato.evidence import probe
 from sfumato.gate import FLOOR, decide, is_approved, loosened
 from sfumato.inventory import take_inventory
-from sfumato.pipeline.anonymizing import check_again
 from sfumato.pipeline.comparing import compare, counted, evidence
 from sfumato.pipeline.fitting import Fitted, fit
+from sfumato.pipeline.recheck import check_again
 from sfumato.pipeline.snapshot import EXAMINED, IDENTITY, Snapshot
 from sfumato.policy.checks import check_policy, population_columns, unknown_columns
 from sfumato.policy.load import LoadedPolicy

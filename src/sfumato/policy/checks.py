@@ -196,12 +196,55 @@ def _anonymity(policy: Policy, where: Where) -> Iterator[Problem]:
     for i, model in enumerate(policy.anonymity.models):
         yield from _about(policy, model, where("anonymity", "models", i))
         yield from _counts_population(policy, model, where("anonymity", "models", i))
-    if policy.anonymity.labels is not None and policy.anonymity.method != "partition":
-        yield Problem(
-            where("anonymity", "labels"),
-            f"labels are for the method partition, and this is {policy.anonymity.method}",
-            "leave labels out, or take another method",
-        )
+    yield from _method(policy, released, where)
+
+
+#: What only one method looks at.
+_OF_METHOD = {"labels": ("partition",), "weights": ("lattice", "cells"), "suppression_gap": ("lattice",)}
+
+
+def _method(policy: Policy, released: set[str], where: Where) -> Iterator[Problem]:
+    """Whether a method can do what is asked of it."""
+    asked = policy.anonymity
+    assert asked is not None
+    for key, methods in _OF_METHOD.items():
+        if getattr(asked, key) is not None and asked.method not in methods:
+            yield Problem(
+                where("anonymity", key),
+                f"{key} is for the method {' or '.join(methods)}, and this is {asked.method}",
+                "leave it out, or take another method",
+            )
+    if asked.method in ("cells", "microaggregation"):
+        for i, model in enumerate(asked.models):
+            if model.name != "k-anonymity":
+                yield Problem(
+                    where("anonymity", "models", i),
+                    f"the method {asked.method} makes classes for k-anonymity only",
+                    "take the method lattice or partition for other models",
+                )
+    target = policy.dataset.target
+    if asked.weights == "target" or asked.measure == "classification":
+        key = "weights" if asked.weights == "target" else "measure"
+        if target is None or target not in released:
+            yield Problem(
+                where("anonymity", key),
+                f"{key} looks at the target, and no released column is one",
+                "name the target under dataset and let it leave",
+            )
+    for name in asked.weights if isinstance(asked.weights, dict) else ():
+        if name not in released:
+            yield Problem(
+                where("anonymity", "weights", name),
+                f'"{name}" has a weight and is no released column',
+                nearest(name, released),
+            )
+    for name in asked.suppression_gap.groups if asked.suppression_gap is not None else ():
+        if name not in released:
+            yield Problem(
+                where("anonymity", "suppression_gap", "groups"),
+                f'people are to be compared by "{name}", which is no released column',
+                nearest(name, released),
+            )
 
 
 def _about(policy: Policy, model: Part, where: str) -> Iterator[Problem]:

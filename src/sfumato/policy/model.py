@@ -183,12 +183,22 @@ DEFAULT_ACTIONS = {
 }
 
 
+class SuppressionGap(Section):
+    """How unevenly suppression may fall: rare groups lose more rows if nobody looks."""
+
+    groups: Annotated[tuple[Text, ...], Field(min_length=1)]
+    """The columns whose groups of people are compared; they must leave."""
+    at_most: Share
+    """The largest difference between two groups in the share of rows suppressed."""
+
+
 class Anonymity(Section):
     """The table recoding: method, the privacy models that must hold, and what may be given up."""
 
-    method: Literal["lattice", "partition"] = "lattice"
-    """How the table is recoded: one level a column for all rows (lattice), or labels of its own for each
-    class of people (partition), which keeps far more detail and is harder to read."""
+    method: Literal["lattice", "partition", "microaggregation", "cells"] = "lattice"
+    """How the table is recoded: one level a column for all rows (lattice); labels of its own for each class
+    of people (partition), which keeps far more detail and is harder to read; one value for each class in
+    every column (microaggregation); or single cells blanked (cells)."""
     models: Annotated[tuple[Part, ...], Field(min_length=1)]
     """The privacy models that every class in the release must satisfy."""
     suppression: Share = 0.0
@@ -197,7 +207,12 @@ class Anonymity(Section):
     """For a partition: labels of the hierarchies only, or free intervals and sets; by default a column with
     a hierarchy keeps to it and one without is free."""
     measure: str = "loss"
-    """What the search makes as small as it can."""
+    """What the search of a lattice makes as small as it can."""
+    weights: dict[Text, Annotated[float, Field(gt=0)]] | Literal["target"] | None = None
+    """How much each column's detail counts in a lattice, by name (1 if it is not named); or "target", by what
+    each one says about the target, so that generalization falls where a model does not look."""
+    suppression_gap: SuppressionGap | None = None
+    """A bound on how unevenly suppression may fall on groups of people."""
 
     @field_validator("models", mode="before")
     @classmethod

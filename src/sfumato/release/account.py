@@ -170,6 +170,7 @@ def public_plan(plan: Plan) -> dict[str, Any]:
             "lattice": anonymity.lattice,
             "checked": anonymity.checked,
             "optimal": anonymity.optimal,
+            "bound": None if anonymity.bound is None else round(anonymity.bound, _DIGITS),
         }
     return written
 

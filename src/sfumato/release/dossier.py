@@ -23,6 +23,7 @@ from sfumato.release.charts import Mark, draw
 from sfumato.release.residual import families, headline, limits, residual, summary
 from sfumato.release.words import (
     METHODS,
+    SCORES,
     STATUSES,
     action_words,
     interval,
@@ -57,6 +58,7 @@ def dossier_html(account: Account, digests: Mapping[str, str]) -> bytes:
         title=title,
         status=STATUSES,
         methods=METHODS,
+        scores=SCORES,
     )
     groups = families(account.findings)
     page = environment.from_string(_packaged("dossier.html.j2")).render(

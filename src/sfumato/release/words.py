@@ -147,6 +147,17 @@ def _plain(value: Any) -> str:
 METHODS = {
     "lattice": "full-domain generalization: one level for each column, the same for all rows",
     "partition": "local recoding: each class of people has labels of its own, the finest that cover it",
+    "microaggregation": "microaggregation: each class of people has one value in every column, its mean or "
+    "most frequent one",
+    "cells": "local suppression: single cells are blanked, as few as it takes",
+}
+
+#: What the score of each method is.
+SCORES = {
+    "lattice": "by the policy's measure",
+    "partition": "(normalized certainty penalty: 0 is untouched, 1 is nothing said)",
+    "microaggregation": "of the spread lies within classes (SSE / SST)",
+    "cells": "(share of cells blanked)",
 }
 
 

@@ -22,6 +22,7 @@ class Problem:
     ``positions`` has shape (columns, units); ``models`` must hold for every class that stays, and at
     most ``limit`` rows may go. ``weights`` say how much each column counts, by name; ``target`` has the
     code of each unit's value of what is to be learned, shape (units,), for measures that ask for it.
+    ``allowed`` may refuse a node for what it suppresses: it is told which units stay, shape (units,).
     """
 
     ladders: Sequence[Ladder]
@@ -32,6 +33,7 @@ class Problem:
     measure: Callable[[Columns], Measure]
     weights: Mapping[str, float] | None = None
     target: NDArray[np.int64] | None = None
+    allowed: Callable[[NDArray[np.bool_]], bool] | None = None
 
 
 @dataclass(frozen=True)

@@ -178,6 +178,9 @@ class Search:
         checked = self.grid.check(node)
         if checked.suppressed > self.grid.problem.limit or not self._promising(node, checked):
             return checked, math.inf
+        allowed = self.grid.problem.allowed
+        if allowed is not None and not allowed(checked.stays[checked.numbers]):
+            return checked, math.inf
         score = self.measure.score(self.grid.classes(node, checked))
         named = self.grid.named(node)
         found = (_rounded(score), sum(named), node)

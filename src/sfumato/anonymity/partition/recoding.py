@@ -23,6 +23,7 @@ _CLASS = "__sfumato_class__"
 _UNIT = "__sfumato_unit_number__"
 _TURN = "__sfumato_turn__"
 _KNOWN = "__sfumato_known__"
+_NINE_OF_TEN = 0.9
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Deal:
 class LocalRecoding:
     """Labels for each class, and the class of each unit; all of it as private as the data.
 
-    ``keys`` are the columns that tell units apart: those recoded, and the sensitive ones. ``units`` has
+    ``keys`` are the columns that tell units apart: those recoded, and the table's others. ``units`` has
     them with a class number, missing where the rows are left out or dealt one by one; ``labels`` has the
     label of every recoded column for each class. ``spans`` says of the labels of free columns what they
     cover: the ``low`` and ``high`` number of each interval, or each ``value`` of a set.
@@ -55,19 +56,55 @@ class LocalRecoding:
     deal: Deal | None = None
 
     @classmethod
-    def fit(
+    def covering(
         cls, table: TupleTable, problem: Problem, assignment: Assignment, deal: Deal | None = None
     ) -> LocalRecoding:
-        """The recoding that a partition makes, with the tightest labels that cover each class.
+        """The recoding that classes make, with the tightest labels that cover each of them.
 
         Args:
             deal: who of the units that :func:`dealt` names goes where; needed if there are any.
         """
         labels, spans = _labels(table.columns, problem, assignment)
+        return cls._of(table, problem, assignment, labels, spans, deal)
+
+    @classmethod
+    def averaging(
+        cls,
+        table: TupleTable,
+        problem: Problem,
+        assignment: Assignment,
+        values: Mapping[str, pl.Series],
+        deal: Deal | None = None,
+    ) -> LocalRecoding:
+        """The recoding that gives each class one value in every column.
+
+        Args:
+            values: for each column the value of each class, of the column's type.
+            deal: as in :meth:`covering`.
+        """
+        numbers = pl.Series(_CLASS, np.arange(assignment.size), dtype=pl.Int64)
+        labels = pl.DataFrame([numbers, *(values[name].alias(name) for name in table.columns)])
+        spans = {
+            name: _reach(axis, problem.positions[j], assignment, values[name])
+            for j, (name, axis) in enumerate(zip(table.columns, problem.axes, strict=True))
+            if axis.numbers is not None
+        }
+        return cls._of(table, problem, assignment, labels, spans, deal)
+
+    @classmethod
+    def _of(
+        cls,
+        table: TupleTable,
+        problem: Problem,
+        assignment: Assignment,
+        labels: pl.DataFrame,
+        spans: Mapping[str, pl.DataFrame],
+        deal: Deal | None,
+    ) -> LocalRecoding:
         whole = np.full(len(problem.units.counts), -1)
         whole[assignment.units] = assignment.classes
         whole[dealt(assignment, problem.units.counts)] = -1
-        keys = (*table.columns, *table.sensitive)
+        keys = (*table.columns, *table.others)
         numbers = pl.Series(_CLASS, whole)
         units = table.tuples.select(keys).with_columns(
             numbers.zip_with(numbers >= 0, pl.Series([None], dtype=pl.Int64)), pl.lit(True).alias(_KNOWN)
@@ -99,7 +136,8 @@ class LocalRecoding:
         """Which labels of a column cover which values, shape (labels, values).
 
         Values are as the column's transform leaves them, and need not be of the snapshot; a label that
-        the recoding does not have covers nothing.
+        the recoding does not have covers nothing. The mean of a class covers what is as near to it as nine
+        of ten people are to theirs, its most frequent value just that.
         """
         labels = labels.cast(pl.String)
         found = np.zeros((len(labels), len(values)), dtype=bool)
@@ -141,7 +179,7 @@ def deal(rows: pl.DataFrame, table: TupleTable, assignment: Assignment, draws: s
         rows: every row of the units that :func:`dealt` names (others do no harm), with the table's
             columns, the sensitive ones, the column ``identity`` and the column ``draws``.
     """
-    keys = [*table.columns, *table.sensitive]
+    keys = [*table.columns, *table.others]
     numbered = table.tuples.select(keys).with_row_index(_UNIT)
     ranked = (
         rows.join(numbered, on=keys, how="inner", nulls_equal=True)
@@ -266,6 +304,24 @@ def _set_labels(
     pairs = [(label, texts[i]) for key, label in named.items() for i in key]
     spans = pl.DataFrame(pairs, schema={"label": pl.String, "value": pl.String}, orient="row")
     return labels, spans
+
+
+def _reach(
+    axis: Axis, positions: NDArray[np.int64], assignment: Assignment, values: pl.Series
+) -> pl.DataFrame:
+    """What a mean may stand for: the numbers within the distance that nine of ten people are from theirs."""
+    assert axis.numbers is not None
+    physical = values.to_physical() if values.dtype.is_temporal() else values
+    means = physical.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    away = np.abs(axis.numbers[positions[assignment.units]] - means[assignment.classes])
+    known = ~np.isnan(away)
+    order = np.argsort(away[known], kind="stable")
+    running = np.cumsum(assignment.counts[known][order])
+    reach = 0.0
+    if len(running):
+        reach = float(away[known][order][np.searchsorted(running, _NINE_OF_TEN * running[-1])])
+    told = values.is_not_null().to_numpy()
+    return _spans(values.cast(pl.String).filter(told).to_list(), means[told] - reach, means[told] + reach)
 
 
 def _set(texts: Sequence[str | None], of: int) -> str | None:

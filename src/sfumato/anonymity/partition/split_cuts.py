@@ -61,41 +61,41 @@ def total(
 ) -> Any:  # pragma: no cover - compiled
     """What a cover loses over some axes; ``distinct`` is the exact number of values of axis ``own``."""
     lows, highs, masks = covers
+    kinds, _, weights = space[0], space[1], space[2]
     found = 0.0
     for j in axes:
+        if kinds[j] != 2:
+            found += loss(space, j, lows[row, j], highs[row, j], 0)
+            continue
         several = distinct
-        if space[0][j] == 2 and j != own:
-            several = 0
-            for w in range(words[j], words[j + 1]):
+        if j != own:
+            several = bits(masks[row, words[j]])
+            for w in range(words[j] + 1, words[j + 1]):
                 several += bits(masks[row, w])
-        found += loss(space, j, lows[row, j], highs[row, j], several)
+        found += (several - 1) * weights[j]
     return found
 
 
 @numba.njit(cache=True)
-def add(
-    kinds: Any, words: Any, axes: Any, covers: Any, one: Any, other: Any, into: Any
-) -> Any:  # pragma: no cover - compiled
-    """The union of two covers."""
+def add(others: Any, covers: Any, one: Any, other: Any, into: Any) -> Any:  # pragma: no cover - compiled
+    """The union of two covers; ``others`` are the axes that are not sets."""
     lows, highs, masks = covers
-    for j in axes:
-        if kinds[j] == 2:
-            for w in range(words[j], words[j + 1]):
-                masks[into, w] = masks[one, w] | masks[other, w]
-        else:
-            lows[into, j] = min(lows[one, j], lows[other, j])
-            highs[into, j] = max(highs[one, j], highs[other, j])
+    for w in range(masks.shape[1]):
+        masks[into, w] = masks[one, w] | masks[other, w]
+    for j in others:
+        lows[into, j] = min(lows[one, j], lows[other, j])
+        highs[into, j] = max(highs[one, j], highs[other, j])
 
 
 @numba.njit(cache=True)
-def clear(words: Any, axes: Any, covers: Any, row: Any) -> Any:  # pragma: no cover - compiled
+def clear(others: Any, covers: Any, row: Any) -> Any:  # pragma: no cover - compiled
     """A cover of nothing."""
     lows, highs, masks = covers
-    for j in axes:
+    for w in range(masks.shape[1]):
+        masks[row, w] = 0
+    for j in others:
         lows[row, j] = NONE
         highs[row, j] = -1
-        for w in range(words[j], words[j + 1]):
-            masks[row, w] = 0
 
 
 @numba.njit(cache=True)
@@ -145,12 +145,11 @@ def parted(
 
 @numba.njit(cache=True)
 def gathered(
-    kinds: Any,
     words: Any,
-    axes: Any,
+    sets: Any,
+    others: Any,
     points: Any,
     hits: Any,
-    own: Any,
     order: Any,
     groups: Any,
     number: Any,
@@ -161,26 +160,22 @@ def gathered(
     lows, highs, masks = covers
     spread[:number] = 0
     for g in range(number):
-        clear(words, axes, covers, g)
+        clear(others, covers, g)
+    step = 1 + len(order) // SEEN
     for i in range(len(order)):
         p, g = order[i], groups[i]
         for t in range(hits.shape[1]):
             spread[g, t] += hits[p, t]
-        lows[g, own] = min(lows[g, own], points[p, own])
-        highs[g, own] = points[p, own]
-    step = 1 + len(order) // SEEN
-    for i in range(len(order)):
-        p, g = order[i], groups[i]
-        if i % step and g == groups[i - 1]:
+        # The first and the last of a group tell what it covers on its own axis.
+        if i % step and g == groups[i - 1] and i + 1 < len(order) and g == groups[i + 1]:
             continue
-        for j in axes:
+        for j in sets:
             x = points[p, j]
-            if kinds[j] == 2:
-                w = words[j] + ((x >> 6) & (words[j + 1] - words[j] - 1))
-                masks[g, w] |= np.uint64(1) << np.uint64(x & 63)
-            else:
-                lows[g, j] = min(lows[g, j], x)
-                highs[g, j] = max(highs[g, j], x)
+            w = words[j] + ((x >> 6) & (words[j + 1] - words[j] - 1))
+            masks[g, w] |= np.uint64(1) << np.uint64(x & 63)
+        for j in others:
+            lows[g, j] = min(lows[g, j], points[p, j])
+            highs[g, j] = max(highs[g, j], points[p, j])
 
 
 @numba.njit(cache=True)
@@ -254,7 +249,7 @@ def propose(
     ways = np.empty(most, dtype=np.int64)
     scores = np.empty(4 * most * d)
     cuts = np.empty((4 * most * d, 2), dtype=np.int64)
-    active = np.empty(d, dtype=np.int64)
+    active, inner, outer = np.empty((3, d), dtype=np.int64)
     for node in range(len(begins)):
         start, end = begins[node], ends[node]
         rows = 0
@@ -262,12 +257,19 @@ def propose(
             rows += counts[order[0, i]]
         if rows < 2 * least:
             continue
-        number = 0
+        number = several = apart = 0
         for j in range(d):
             if points[order[j, start], j] != points[order[j, end - 1], j]:
                 active[number] = j
                 number += 1
+                if kinds[j] == 2:
+                    inner[several] = j
+                    several += 1
+                else:
+                    outer[apart] = j
+                    apart += 1
         axes = active[:number]
+        sets, others = inner[:several], outer[:apart]
         found = 0
         # Where only the best cut is asked for, one that gains no more than this cannot be it.
         bar, reach = 1e-12 * rows, (rows * np.log(2.0)) ** EVENNESS
@@ -278,19 +280,7 @@ def propose(
                 kinds[a], part, counts, groups[a, start:end], number, sizes, rows, least
             ):
                 continue
-            gathered(
-                kinds,
-                words,
-                axes,
-                points,
-                hits,
-                a,
-                part,
-                groups[a, start:end],
-                number,
-                spread,
-                covers,
-            )
+            gathered(words, sets, others, points, hits, part, groups[a, start:end], number, spread, covers)
             for way in range(2 if kinds[a] == 2 and hits.shape[1] > 0 else 1):
                 if kinds[a] != 2:
                     ways[:number] = np.arange(number)
@@ -299,25 +289,25 @@ def propose(
                 else:
                     rate[:number] = spread[:number, 0] / sizes[:number]
                     ranked(rate, number, ways)
-                clear(words, axes, covers, after + number)
+                clear(others, covers, after + number)
                 for i in range(number - 1, -1, -1):
                     g = ways[i]
                     places[2 * a + way, g] = i
-                    add(kinds, words, axes, covers, g, after + i + 1, after + i)
+                    add(others, covers, g, after + i + 1, after + i)
                 whole = rows * total(space, words, axes, covers, after, a, number)
                 if focus > 0:
                     all_hits[:] = 0
                     for g in range(number):
                         all_hits += spread[g]
                     whole -= focus * purity(all_hits, all_hits, 0, rows)
-                clear(words, axes, covers, now)
+                clear(others, covers, now)
                 before[:] = 0
                 left = 0
                 for i in range(number):
                     g = ways[i]
                     out = rows - sizes[g]
                     if kinds[a] != 0 and 0 < i < number - 1 and sizes[g] >= least and out >= least:
-                        add(kinds, words, axes, covers, now, after + i + 1, rest)
+                        add(others, covers, now, after + i + 1, rest)
                         gain = whole - sizes[g] * total(space, words, axes, covers, g, a, 1)
                         if focus > 0:
                             gain += focus * purity(spread[g], spread[g], 0, sizes[g])
@@ -332,7 +322,7 @@ def propose(
                             found += 1
                     left += sizes[g]
                     out = rows - left
-                    add(kinds, words, axes, covers, now, g, now)
+                    add(others, covers, now, g, now)
                     if focus > 0:
                         before += spread[g]
                     if left >= least and out >= least:

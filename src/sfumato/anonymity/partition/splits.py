@@ -31,7 +31,7 @@ _TRIES = ((0, 1), (1, 8), (8, 64))
 _BATCH = 4_000_000
 
 #: Neighbours on either side, in the order of a pass, whose classes a member may join.
-_WINDOW = 4
+_WINDOW = 2
 
 #: Words of 64 bits for the values of one column in a node's summary; beyond them values share bits.
 _WORDS = 16

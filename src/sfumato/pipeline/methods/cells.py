@@ -1,0 +1,33 @@
+"""Local suppression: single cells are blanked, as few as it takes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sfumato.anonymity.cells import suppress_cells
+from sfumato.anonymity.partition.problem import Assignment, Axis
+from sfumato.classes.grouping import combine, group
+from sfumato.evidence.features import numbers
+from sfumato.pipeline.methods.partition import ordered, problem_of, recoded
+from sfumato.pipeline.methods.task import Anonymized, Progress, Task, all_or_nothing
+
+
+def by_cells(task: Task, progress: Progress | None) -> Anonymized:
+    """Blank cells until everybody shares what is left of their row with enough others.
+
+    A blank counts as a value of its own, so nobody is hidden by it alone.
+
+    Raises:
+        InputError: ``anonymity-impossible`` for fewer rows than a class takes.
+    """
+    if progress is not None:
+        progress("suppressing cells", 0, 1)
+    ladders = [all_or_nothing(task.table, step.column) for step in task.steps]
+    axes = (Axis(one, False, numbers(one.values) if ordered(one.values.dtype) else None) for one in ladders)
+    problem = problem_of(task, tuple(axes))
+    weights = task.asked.weights if isinstance(task.asked.weights, dict) else None
+    costs = None if weights is None else np.array([weights.get(name, 1.0) for name in task.table.columns])
+    found = suppress_cells(problem.positions, task.table.counts, task.k, costs)
+    shown = np.where(found.blanks, 0, problem.positions[:, found.units] + 1)
+    classes, _ = group(combine(list(shown)), found.counts)
+    return recoded(task, problem, Assignment(found.units, classes, found.counts))

@@ -1,0 +1,225 @@
+"""What a method of recoding a table is given, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from sfumato.anonymity import MODELS
+from sfumato.anonymity.lattice import Progress as Counted
+from sfumato.anonymity.models.t_closeness import tree
+from sfumato.classes.contingency import Sensitive
+from sfumato.classes.table import FIRST, TupleTable, Units
+from sfumato.contracts import COUNT, PrivacyModel, Recoding
+from sfumato.core.errors import InputError
+from sfumato.core.values import AnonymityPlan, Step
+from sfumato.hierarchies.ladder import Ladder
+from sfumato.policy.model import Anonymity
+from sfumato.transforms.generalize import hierarchy
+
+Progress = Callable[[str, int, int], None]
+Rows = Callable[[pl.DataFrame], pl.DataFrame]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The values of a sensitive column in their order, and how many people of the snapshot have each."""
+
+    values: pl.Series
+    overall: NDArray[np.int64]
+    tree: NDArray[np.int64] | None
+
+    def coded(self, column: pl.Series) -> Sensitive:
+        """A column of values of the snapshot by their numbers.
+
+        Raises:
+            InputError: ``recheck-failed`` for a value that the snapshot did not have.
+        """
+        codes = positions(column, self.values)
+        if (codes < 0).any():
+            raise InputError(
+                "recheck-failed",
+                "the rows as written have sensitive values that the snapshot did not have",
+                remedy="nothing was released; please report this as a bug",
+            )
+        return Sensitive(codes, self.overall, self.tree)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a recoding is fitted to: the distinct tuples, how columns may be coarsened, what must hold.
+
+    ``steps`` are those of the table's columns; ``target`` is what a model is to predict, if the method
+    looks at it, and then one of the table's other columns or one of those recoded.
+    """
+
+    asked: Anonymity
+    table: TupleTable
+    steps: tuple[Step, ...]
+    folder: str
+    scales: Mapping[str, Scale]
+    models: tuple[PrivacyModel, ...]
+    #: The tuples of the population with the people of each, if a model counts them.
+    population: pl.DataFrame | None
+    target: str | None
+    #: The columns whose hierarchy the policy wrote; the others have none but all or nothing.
+    with_hierarchy: frozenset[str]
+    #: The rows of given units with their identities and keyed draws, for those dealt to several classes.
+    rows: Rows
+    draws: str
+    identity: str
+
+    def units(self, people: NDArray[np.int64] | None = None) -> Units:
+        """The tuples as searches see them, with the people of the population that each has."""
+        sensitive = {name: scale.coded(self.table.tuples[name]) for name, scale in self.scales.items()}
+        return Units(self.table.counts, sensitive, people)
+
+    def with_population(self) -> tuple[Task, NDArray[np.int64] | None]:
+        """The task with a tuple of nobody for each tuple of the population, and the people that each has."""
+        if self.population is None:
+            return self, None
+        tuples = self.table.tuples
+        # Any value of another column does for a tuple of nobody: no row has it.
+        filled = {name: tuples[name][0] for name in self.table.others}
+        extra = self.population.select(
+            *self.table.columns,
+            *(pl.lit(value, tuples.schema[name]).alias(name) for name, value in filled.items()),
+            pl.lit(0).cast(tuples.schema[COUNT]).alias(COUNT),
+            pl.lit(self.table.rows).cast(tuples.schema[FIRST]).alias(FIRST),
+        )
+        table = replace(self.table, tuples=pl.concat([tuples, extra.select(tuples.columns)]))
+        people = np.concatenate(
+            [np.zeros(tuples.height, dtype=np.int64), self.population[COUNT].cast(pl.Int64).to_numpy()]
+        )
+        return replace(self, table=table), people
+
+    @property
+    def k(self) -> int:
+        """The fewest people of a class, for methods that make classes of a size."""
+        return max(int(model.params["k"]) for model in self.asked.models if "k" in model.params)
+
+    @property
+    def limit(self) -> int:
+        """How many rows may go."""
+        return int(self.asked.suppression * self.table.rows + 1e-9)
+
+
+@dataclass(frozen=True)
+class Anonymized:
+    """A fitted recoding with what the plan says of it."""
+
+    recoding: Recoding
+    plan: AnonymityPlan
+    ladders: tuple[Ladder, ...]
+    models: tuple[PrivacyModel, ...]
+    scales: Mapping[str, Scale]
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The columns over which the models are checked again: those recoded and the sensitive ones."""
+        return (*self.recoding.columns, *self.scales)
+
+
+def models_of(asked: Anonymity) -> tuple[PrivacyModel, ...]:
+    """The privacy models that a policy asks for."""
+    return tuple(_model(part.name, part.params) for part in asked.models)
+
+
+def looks_at_target(asked: Anonymity) -> bool:
+    """Whether the method is to know what a model will predict."""
+    return asked.weights == "target" or (asked.method == "lattice" and asked.measure == "classification")
+
+
+def looked_at(models: Sequence[PrivacyModel]) -> tuple[str, ...]:
+    """The sensitive columns that models look at, each once."""
+    return tuple(dict.fromkeys(model.on for model in models if model.on is not None))
+
+
+def scales_of(asked: Anonymity, table: TupleTable, folder: str) -> dict[str, Scale]:
+    """The scale of each sensitive column that a model looks at."""
+    trees = {
+        str(part.params["on"]): part.params["hierarchy"]
+        for part in asked.models
+        if part.params.get("hierarchy") is not None
+    }
+    return {name: _scale(table, name, trees.get(name), folder) for name in looked_at(models_of(asked))}
+
+
+def promised(asked: Anonymity) -> dict[str, Any]:
+    """The method and the models, as the plan has them."""
+    return {
+        "method": asked.method,
+        "models": tuple({"model": model.name, **model.params} for model in asked.models),
+    }
+
+
+def all_suppressed() -> InputError:
+    """What is said where nobody would be left."""
+    return InputError(
+        "anonymity-impossible",
+        "the privacy models hold only if every row is suppressed",
+        where="anonymity",
+        remedy="lower k: a class of so many people takes more of them than there are",
+    )
+
+
+def within(progress: Progress | None, stage: str) -> Counted | None:
+    """A search's own progress as a part of the whole."""
+    return None if progress is None else lambda done, total: progress(stage, done, total)
+
+
+def ladder(task: Task, step: Step) -> Ladder:
+    """The hierarchy of a column, laid out over its values; of one level where another action changed it."""
+    found = task.table.values(step.column)
+    values = found["value"].alias(step.column)
+    if step.action != "generalize" or step.state["level"] is not None:
+        return Ladder.fixed(values)
+    return Ladder.build(hierarchy(step.state["hierarchy"], task.folder), values, found["first"])
+
+
+def all_or_nothing(table: TupleTable, column: str) -> Ladder:
+    """A ladder of the value and of nothing."""
+    found = table.values(column)
+    return Ladder.build(hierarchy({"kind": "suppress"}, "."), found["value"].alias(column), found["first"])
+
+
+def positions_in(table: TupleTable, ladder: Ladder) -> NDArray[np.int64]:
+    """For each tuple the position of its value in the ladder."""
+    return positions(table.tuples[ladder.column], ladder.values)
+
+
+def positions(column: pl.Series, values: pl.Series) -> NDArray[np.int64]:
+    """The position of each cell's value among distinct ones, -1 if it is none of them."""
+    index = values.alias("value").to_frame().with_row_index("position")
+    found = (
+        column.alias("value")
+        .to_frame()
+        .join(index, on="value", how="left", nulls_equal=True, maintain_order="left")
+    )
+    return found["position"].cast(pl.Int64).fill_null(-1).to_numpy()
+
+
+def dense(column: pl.Series) -> NDArray[np.int64]:
+    """Equal cells by equal numbers, missing ones too."""
+    return column.rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
+
+
+def _scale(table: TupleTable, name: str, spec: Mapping[str, Any] | None, folder: str) -> Scale:
+    found = table.values(name)
+    ordered = found.sort("value", nulls_last=True)
+    values = ordered["value"].alias(name)
+    overall = ordered["count"].cast(pl.Int64).to_numpy()
+    if spec is None:
+        return Scale(values, overall, None)
+    return Scale(values, overall, tree(Ladder.build(hierarchy(spec, folder), values, ordered["first"])))
+
+
+def _model(name: str, params: Mapping[str, Any]) -> PrivacyModel:
+    kind = MODELS.resolve(name)
+    model: PrivacyModel = kind(kind.Params(**params))
+    return model
