@@ -1,12 +1,20 @@
-"""Run the benchmarks: ``python -m benchmarks [anchors] [scale]``; all of them without a name."""
+"""Run the benchmarks: ``python -m benchmarks [NAME ...]``; all of them without a name."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import anchors, scale
+from benchmarks import anchors, cells, local, microaggregation, models, scale, splits
 
-ALL = {"anchors": anchors.main, "scale": scale.main}
+ALL = {
+    "anchors": anchors.main,
+    "local": local.main,
+    "splits": splits.main,
+    "models": models.main,
+    "microaggregation": microaggregation.main,
+    "cells": cells.main,
+    "scale": scale.main,
+}
 
 
 def main(names: list[str]) -> int:

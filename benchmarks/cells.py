@@ -55,7 +55,7 @@ def main() -> int:
             "tool": "sfumato",
             "CPU s": round(statistics.median(times), 2),
             "cells": f"{found.cells / cells:.2%}",
-            "no fewer than (blank = a value)": f"{found.bound / cells:.2%}",
+            "no fewer than (blank = a value)": "-" if found.bound is None else f"{found.bound / cells:.2%}",
             "rows below 5, blank = a value": int(found.counts[own < 5].sum()),
             "rows below 5, blank = any value": int(found.counts[any_value < 5].sum()),
         },

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sfumato.anonymity.assess import Assessment
-    from sfumato.api import Result, attack, check, evaluate, inspect, plan, risk, run, verify
+    from sfumato.api import Result, attack, check, evaluate, inspect, mapping, plan, risk, run, verify
     from sfumato.core.errors import InputError, PolicyError, RefusedError, SfumatoError
     from sfumato.core.values import Decision, Finding, Inventory, Plan
 
@@ -23,7 +23,8 @@ __version__ = "0.1.0"
 
 _PLACES = {
     **dict.fromkeys(
-        ("Result", "attack", "check", "evaluate", "inspect", "plan", "risk", "run", "verify"), "sfumato.api"
+        ("Result", "attack", "check", "evaluate", "inspect", "mapping", "plan", "risk", "run", "verify"),
+        "sfumato.api",
     ),
     "Assessment": "sfumato.anonymity.assess",
     **dict.fromkeys(("InputError", "PolicyError", "RefusedError", "SfumatoError"), "sfumato.core.errors"),
@@ -46,6 +47,7 @@ __all__ = [
     "check",
     "evaluate",
     "inspect",
+    "mapping",
     "plan",
     "risk",
     "run",

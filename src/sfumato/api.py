@@ -198,6 +198,18 @@ def evaluate(folder: str | Path) -> list[Finding]:
     return revisit.evaluate(Path(folder))
 
 
+def mapping(folder: str | Path, *, project: str | Path | None = None) -> pl.DataFrame:
+    """Which value became which label in a release, from its custody: for the house alone.
+
+    For full-domain generalization a row for each ``column``, ``value`` and ``label``; where each class has
+    labels of its own, a row for each tuple with the label of every column.
+
+    Raises:
+        InputError: ``custody-closed`` without the project's keys, or where the table was not recoded.
+    """
+    return revisit.mapping(Path(folder), project=None if project is None else Path(project))
+
+
 def verify(release: str | Path, *, key: str | Path | None = None) -> Verification:
     """Check a release against its signed manifest; see :func:`sfumato.release.verify.verify`."""
     path = Path(release)

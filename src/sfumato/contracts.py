@@ -102,6 +102,9 @@ class Recoding(Protocol):
             InputError: ``snapshot`` for rows that the snapshot did not have.
         """
 
+    def mapping(self) -> pl.DataFrame:
+        """Which value became which label, or which tuple which labels: for the house alone."""
+
 
 class PrivacyModel(Protocol):
     """What every class of people must satisfy.

@@ -37,7 +37,7 @@ def test_the_demo_says_what_was_found_done_measured_and_decided(demo: Path) -> N
     for words in (
         "direct identifiers",
         "quasi-identifiers",
-        "k-anonymity 5",
+        "k-anonymity (k 5)",
         "risk.worst_class",
         "learning.auc",
     ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +218,65 @@ def test_the_plan_says_why_in_the_house_and_only_costs_outside(tmp_path: Path) -
         assert not path.is_file() or b"excess" not in path.read_bytes()
 
 
+@pytest.mark.parametrize("method", ["lattice", "partition"])
+def test_the_value_mapping_is_in_custody_and_nowhere_else(tmp_path: Path, method: str) -> None:
+    _, rows = released(tmp_path, [{"model": "k-anonymity", "k": 5}], method=method, suppression=0.02)
+    found = sf.mapping(tmp_path / "out", project=tmp_path / "keys")
+    if method == "lattice":
+        told = found.filter(pl.col("column") == "age")
+        assert set(rows["age"]) <= set(told["label"])
+        assert set(told["value"]) == {str(age) for age in people()["age"].unique()}
+    else:
+        assert set(rows["age"].cast(pl.String)) <= set(found["label of age"].cast(pl.String))
+        assert found.height == people().select(KNOWN).unique().height
+    names = {path.name for path in (tmp_path / "out" / "release").rglob("*")}
+    assert not any("mapping" in name for name in names)
+    (tmp_path / "other").mkdir()
+    with pytest.raises(sf.InputError, match=r"project-key|custody-closed"):
+        sf.mapping(tmp_path / "out", project=tmp_path / "other")
+
+
+def test_baskets_are_released_so_that_two_known_items_find_nobody_alone(tmp_path: Path) -> None:
+    draw = np.random.default_rng(8)
+    goods = [f"good {i}" for i in range(60)]
+    weights = 1 / np.arange(1, 61)
+    baskets = [
+        ";".join(draw.choice(goods, draw.integers(1, 6), replace=False, p=weights / weights.sum()))
+        for _ in range(600)
+    ]
+    table = pl.DataFrame({"basket": baskets, "year": draw.integers(2000, 2003, 600)})
+    told = {
+        "role": "insensitive",
+        "sensitive": True,
+        "why": "bought",
+        "action": {"do": "suppress-items", "k": 5},
+    }
+    written = {
+        "sfumato": 1,
+        "dataset": {"name": "shop", "source": {"path": "in memory"}},
+        "columns": {"basket": told, "year": {"role": "insensitive", "why": "season"}},
+        "approvals": [
+            {"by": "A. Officer", "what": "column basket", "why": "up to two goods may be known"},
+            {"by": "A. Officer", "what": "column year", "why": "everybody's"},
+        ],
+    }
+    found = sf.run(written, table, output=tmp_path / "out", project=tmp_path / "keys")
+
+    def rare(cells: list[str]) -> int:
+        pairs = Counter(
+            pair
+            for cell in cells
+            for items in [sorted({item for item in cell.split(";") if item})]
+            for pair in [*combinations(items, 1), *combinations(items, 2)]
+        )
+        return sum(count < 5 for count in pairs.values())
+
+    assert rare(baskets) > 100
+    left = found.data["basket"].fill_null("").to_list()
+    assert rare(left) == 0
+    assert len(set(";".join(left).split(";")) - {""}) > 5
+
+
 def test_hierarchies_that_learn_are_fitted_and_kept(tmp_path: Path) -> None:
     columns = COLUMNS | {
         "age": QUASI | {"hierarchy": {"kind": "quantiles", "bins": [6, 2]}},
@@ -226,6 +286,8 @@ def test_hierarchies_that_learn_are_fitted_and_kept(tmp_path: Path) -> None:
     found, rows = released(tmp_path, models, suppression=0.05, columns=columns, dataset={"target": "income"})
     assert min(one.total() for one in classes(rows, "illness")) >= 5
     assert found.plan.step("age").state["hierarchy"]["fit"]["cuts"]
+    dossier = (tmp_path / "out" / "release" / "dossier.html").read_text()
+    assert "was learned from the target in the data" in dossier
     again = revisit.attack(tmp_path / "out", project=tmp_path / "keys")
     assert any(finding.metric == "risk.worst_class" for finding in again)
 

@@ -47,6 +47,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "postcode": {"country": "US"},
     "coordinates": {"resolutions": [9]},
     "microaggregate": {"k": 5},
+    "suppress-items": {"k": 5},
     "k-anonymity": {"k": 5},
     "k-map": {"k": 5},
     "l-diversity": {"on": "age", "l": 2},

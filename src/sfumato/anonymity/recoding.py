@@ -60,6 +60,16 @@ class FullDomain:
             raise unknown_rows(kept.null_count())
         return labelled, kept
 
+    def mapping(self) -> pl.DataFrame:
+        """Every value of each generalized column with its label, as text."""
+        return pl.concat(
+            [
+                mapping.select(pl.lit(column).alias("column"), pl.col("value", "label").cast(pl.String))
+                for column, mapping in self.mappings.items()
+            ]
+            or [pl.DataFrame(schema=dict.fromkeys(("column", "value", "label"), pl.String))]
+        )
+
 
 def _labelled(batch: pl.DataFrame, mappings: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     changed = []

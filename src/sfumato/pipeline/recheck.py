@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import polars as pl
 
+from sfumato.anonymity.baskets import km_violations
 from sfumato.anonymity.holding import holding
 from sfumato.classes.grouping import combine, group
 from sfumato.classes.table import Units
 from sfumato.contracts import COUNT
 from sfumato.core.errors import InputError
+from sfumato.core.values import Step
 from sfumato.pipeline.methods.task import Anonymized, dense
+from sfumato.transforms.suppress_items import Baskets, SuppressItems
 
 
 def check_again(found: Anonymized, counted: pl.DataFrame, population: pl.DataFrame | None = None) -> None:
@@ -61,3 +64,30 @@ def _beside(
         [pl.Series([0], dtype=pl.Int64).new_from_index(0, counted.height), population[COUNT].cast(pl.Int64)]
     )
     return pl.concat([counted, nobody.select(counted.columns)]), people
+
+
+def check_baskets(steps: Sequence[Step], count: Callable[[Sequence[str]], pl.DataFrame]) -> None:
+    """Check on the rows as written that no few items of a set single out fewer rows than promised.
+
+    Args:
+        steps: those of the plan; the ones that suppress items are looked at.
+        count: distinct tuples of released columns with their rows, of the rows as written.
+
+    Raises:
+        InputError: ``recheck-failed``.
+    """
+    for step in steps:
+        if step.action != "suppress-items":
+            continue
+        asked = SuppressItems.Params(**step.params)
+        counted = count([step.column]).drop_nulls(step.column)
+        baskets = Baskets.of(counted[step.column], asked.separator)
+        people = counted[COUNT].cast(pl.Int64).to_numpy()
+        if broken := len(km_violations(baskets.starts, baskets.items, asked.k, asked.m, people)):
+            raise InputError(
+                "recheck-failed",
+                f"{broken} combination(s) of up to {asked.m} items are in fewer than {asked.k} rows as written",
+                where=f"column {step.column}",
+                remedy="rows suppressed for other reasons take items with them: allow no suppression, or drop "
+                "the column",
+            )

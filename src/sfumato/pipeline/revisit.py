@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
+
+import polars as pl
 
 from sfumato.contracts import ROW, Comparison
 from sfumato.core.errors import InputError
@@ -20,7 +23,7 @@ from sfumato.policy.model import Evidence, Part, Policy
 from sfumato.project import Project, locate
 from sfumato.project.keys import KEYS
 from sfumato.project.project import FOLDER, PUBLIC_KEY
-from sfumato.release.custody import Custody, open_custody
+from sfumato.release.custody import Custody, open_custody, open_mapping
 from sfumato.release.layout import CUSTODY, DATA, RELEASE
 from sfumato.release.manifest import committed
 from sfumato.release.verify import verify
@@ -131,6 +134,16 @@ def reopen(folder: Path, policy: Path | None, project: Path | None, watch: Watch
     control = snapshot.part(held_out=True) if held_out else None
     comparison = compare(fitted, part, count, control)
     return Revisited(snapshot, comparison, snapshot.policy.evidence or Evidence())
+
+
+def mapping(folder: Path, *, project: Path | None = None) -> pl.DataFrame:
+    """Which value became which label in a release, from its custody.
+
+    Raises:
+        InputError: ``custody-closed``, also where the table was not recoded.
+    """
+    opened = Project.open(find_project(folder, None, project), create=False)
+    return pl.read_parquet(io.BytesIO(open_mapping(folder / CUSTODY, opened)))
 
 
 def find_project(folder: Path, policy: Path | None, project: Path | None) -> Path:

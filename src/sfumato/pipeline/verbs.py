@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from sfumato.gate import FLOOR, decide, is_approved, loosened
 from sfumato.inventory import take_inventory
 from sfumato.pipeline.comparing import compare, counted, evidence
 from sfumato.pipeline.fitting import Fitted, fit
-from sfumato.pipeline.recheck import check_again
+from sfumato.pipeline.recheck import check_again, check_baskets
 from sfumato.pipeline.snapshot import EXAMINED, IDENTITY, Snapshot
 from sfumato.policy.checks import check_policy, population_columns, unknown_columns
 from sfumato.policy.load import LoadedPolicy
@@ -198,6 +199,7 @@ def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | N
         recheck_columns(fitted, data)
         if fitted.anonymized is not None:
             check_again(fitted.anonymized, count(fitted.anonymized.counted), fitted.population())
+        check_baskets(fitted.plan.steps, count)
         watch.stage("comparing people before and after")
         control = snapshot.part(held_out=True) if fitted.plan.holdout_rows else None
         comparison = compare(fitted, part, count, control)
@@ -223,8 +225,15 @@ def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | N
             },
             salt=snapshot.salt,
             meanings=_meanings(findings),
+            mapping=None if fitted.recoding is None else _parquet(fitted.recoding.mapping()),
         )
     return Outcome(snapshot.inventory, fitted.plan, tuple(findings), decision, release, fitted.types())
+
+
+def _parquet(table: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    table.write_parquet(buffer, compression="zstd")
+    return buffer.getvalue()
 
 
 def recheck_columns(fitted: Fitted, data: Sequence[DataFile]) -> None:

@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from sfumato.core.disclosure import BASE, LEAST
 from sfumato.core.values import Finding
+from sfumato.hierarchies import HIERARCHIES
 from sfumato.policy.model import Dataset
 from sfumato.release.account import Account
 from sfumato.release.charts import Mark, draw
@@ -115,8 +116,11 @@ def _columns(account: Account) -> list[dict[str, Any]]:
 
 
 def _hierarchy(written: Mapping[str, Any]) -> dict[str, Any]:
+    """The hierarchy of a column, and what is to be told of one that learned from the data."""
     params = dict(written.get("hierarchy", {}))
-    return {"hierarchy": params.pop("kind", None), "hierarchy_params": params}
+    kind = params.pop("kind", None)
+    told = getattr(HIERARCHIES.resolve(kind), "disclosed", "") if kind is not None else ""
+    return {"hierarchy": kind, "hierarchy_params": params, "disclosed": told}
 
 
 def _table(findings: Sequence[Finding]) -> dict[str, Any]:

@@ -23,7 +23,9 @@ DOCUMENTS = (EVIDENCE, PLAN, POLICY, DOSSIER, CROISSANT)
 SEALED_PLAN = "plan.json.age"
 SEALED_EVIDENCE = "evidence.json.age"
 SEALED_PRIVATE = "private.json.age"
-CUSTODY_FILES = (SEALED_PLAN, SEALED_EVIDENCE, SEALED_PRIVATE)
+#: Which value became which label; there only where the table was recoded.
+SEALED_MAPPING = "mapping.parquet.age"
+CUSTODY_FILES = (SEALED_PLAN, SEALED_EVIDENCE, SEALED_PRIVATE, SEALED_MAPPING)
 
 
 @dataclass(frozen=True)

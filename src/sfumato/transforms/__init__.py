@@ -13,6 +13,7 @@ TRANSFORMS = Registry(
         "round": "sfumato.transforms.round:Round",
         "top-bottom-code": "sfumato.transforms.top_bottom_code:TopBottomCode",
         "microaggregate": "sfumato.transforms.microaggregate:Microaggregate",
+        "suppress-items": "sfumato.transforms.suppress_items:SuppressItems",
         "truncate-date": "sfumato.transforms.truncate_date:TruncateDate",
     },
 )

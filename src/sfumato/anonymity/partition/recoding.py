@@ -132,6 +132,14 @@ class LocalRecoding:
         labels = classes.to_frame().join(self.labels, on=_CLASS, how="left", maintain_order="left")
         return batch.with_columns(labels.select(self.columns)), classes.is_not_null()
 
+    def mapping(self) -> pl.DataFrame:
+        """Every tuple with the labels of its class.
+
+        The labels are missing where its rows were left out, or dealt to several classes by keyed draws.
+        """
+        told = self.labels.rename({column: f"label of {column}" for column in self.columns})
+        return self.units.drop(_KNOWN).join(told, on=_CLASS, how="left", maintain_order="left").drop(_CLASS)
+
     def covers(self, column: str, labels: pl.Series, values: pl.Series) -> NDArray[np.bool_]:
         """Which labels of a column cover which values, shape (labels, values).
 
