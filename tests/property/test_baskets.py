@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfumato.anonymity.baskets import km_violations, suppress_values
+from sfumato.anonymity.baskets import global_items, km_violations, suppress_values
 from sfumato.core.errors import InputError
 
 baskets = st.lists(st.lists(st.integers(0, 5), max_size=5), min_size=1, max_size=14)
@@ -108,3 +108,61 @@ def test_baskets_too_large_to_count_are_refused() -> None:
         suppress_values(np.array([0, 2000]), np.arange(2000), 1, 3)
     with pytest.raises(InputError, match="locally or globally"):
         suppress_values(np.array([0, 1]), np.array([0]), 2, 1, "elsewhere")  # type: ignore[arg-type]
+
+
+counted = st.lists(st.tuples(st.lists(st.integers(0, 5), max_size=5), st.integers(0, 4)), max_size=9)
+
+
+def repeated(pairs: list[tuple[list[int], int]]) -> list[list[int]]:
+    return [basket for basket, count in pairs for _ in range(count)]
+
+
+@settings(max_examples=150, deadline=None)
+@given(counted, st.integers(1, 5), st.integers(1, 3))
+def test_counts_are_repetitions(pairs: list[tuple[list[int], int]], k: int, m: int) -> None:
+    starts, items = layout([basket for basket, _ in pairs])
+    counts = np.array([count for _, count in pairs], dtype=np.int64)
+    rows = layout(repeated(pairs))
+    assert km_violations(starts, items, k, m, counts) == km_violations(*rows, k, m)
+    assert global_items(starts, items, k, m, counts).tolist() == global_items(*rows, k, m).tolist()
+
+
+@settings(max_examples=150, deadline=None)
+@given(counted, st.integers(1, 5), st.integers(1, 3), st.sampled_from(["local", "global"]))
+def test_what_is_left_of_counted_baskets_is_anonymous(pairs, k: int, m: int, scope: str) -> None:
+    drawn = [basket for basket, _ in pairs]
+    starts, items = layout(drawn)
+    counts = np.array([count for _, count in pairs], dtype=np.int64)
+    kept = left(drawn, suppress_values(starts, items, k, m, scope, counts))
+    assert not rare(repeated(list(zip(kept, counts.tolist(), strict=True))), k, m)
+
+
+@settings(max_examples=60, deadline=None)
+@given(counted, st.integers(2, 5), st.integers(1, 3))
+def test_no_counted_entry_alone_could_come_back(pairs, k: int, m: int) -> None:
+    drawn = [sorted(set(basket)) for basket, _ in pairs]
+    counts = np.array([count for _, count in pairs], dtype=np.int64)
+    starts, items = layout(drawn)
+    gone = suppress_values(starts, items, k, m, counts=counts)
+    for entry in np.flatnonzero(gone & np.repeat(counts > 0, np.diff(starts))):
+        back = gone.copy()
+        back[entry] = False
+        kept = left(drawn, back)
+        assert rare(repeated(list(zip(kept, counts.tolist(), strict=True))), k, m)
+
+
+@settings(max_examples=100, deadline=None)
+@given(baskets, st.integers(1, 4), st.integers(1, 3))
+def test_items_dropped_everywhere(drawn: list[list[int]], k: int, m: int) -> None:
+    starts, items = layout(drawn)
+    gone = global_items(starts, items, k, m)
+    assert gone.tolist() == sorted(set(gone.tolist()))
+    assert suppress_values(starts, items, k, m, "global").tolist() == np.isin(items, gone).tolist()
+    assert not rare([[item for item in one if item not in gone] for one in drawn], k, m)
+
+
+@pytest.mark.parametrize("counts", [[1], [1, -1], [[1, 1]]])
+def test_wrong_counts_are_refused(counts) -> None:
+    for asked in (km_violations, global_items):
+        with pytest.raises(InputError, match="one for each basket"):
+            asked(np.array([0, 1, 1]), np.array([0]), 2, 1, np.array(counts))

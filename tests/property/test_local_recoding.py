@@ -162,7 +162,7 @@ def test_moves_keep_the_books(table, k: int, lock: bool) -> None:
     numbers = np.unique(numbers, return_inverse=True)[1]
     assume(np.bincount(numbers, counts).min() >= k)
     near = neighbours(labels, 8, 4)
-    pieces = Pieces.of(labels, counts, near, numbers)
+    pieces = Pieces.of(labels, counts, near, Assignment.whole(numbers, counts))
     before, books = pieces.cost, pieces.taken()
     start = list(zip(pieces.unit[books], pieces.home[books], pieces.rows[books], strict=True))
     homes = np.arange(len(pieces.sizes))

@@ -48,6 +48,29 @@ def test_a_unit_of_a_million_rows_costs_no_more_than_a_small_one() -> None:
     assert smallest_tuples(codes, found).min() >= 5
 
 
+@pytest.mark.parametrize("room", [2, 3, 7])
+def test_a_table_of_masks_that_is_cut_keeps_the_promise_and_no_bound(room: int, monkeypatch) -> None:
+    monkeypatch.setattr("sfumato.anonymity.cells._LARGEST_TABLE", 40 * room)
+    codes = np.random.default_rng(room).integers(0, 3, (3, 40))
+    found = suppress_cells(codes, np.ones(40, dtype=np.int64), 3, np.array([3.0, 1.0, 2.0]))
+    assert found.bound is None
+    assert smallest_tuples(codes, found).min() >= 3
+
+
+def test_a_table_with_room_for_all_masks_has_a_bound(monkeypatch) -> None:
+    monkeypatch.setattr("sfumato.anonymity.cells._LARGEST_TABLE", 40 * 8)
+    codes = np.random.default_rng(8).integers(0, 3, (3, 40))
+    found = suppress_cells(codes, np.ones(40, dtype=np.int64), 3)
+    assert found.bound is not None
+    assert found.bound <= found.cells
+
+
+def test_nine_columns_have_no_bound() -> None:
+    codes, counts = np.zeros((9, 2), dtype=np.int64), np.array([3, 3])
+    assert suppress_cells(codes, counts, 3).bound is None
+    assert suppress_cells(codes[:8], counts, 3).bound == 0
+
+
 def test_nobody() -> None:
     found = suppress_cells(np.zeros((2, 3), dtype=np.int64), np.zeros(3, dtype=np.int64), 2)
     assert found.cells == 0 == len(found.units)

@@ -1,7 +1,8 @@
 """k^m-anonymity of set-valued columns: purchases, diagnoses, places (Terrovitis, Mamoulis & Kalnis 2008).
 
 Whoever knows up to m items of a person's basket finds at least k baskets with them. Baskets come in the
-layout of compressed sparse rows: basket b has ``items[starts[b]:starts[b + 1]]``.
+layout of compressed sparse rows: basket b has ``items[starts[b]:starts[b + 1]]``, and ``counts[b]`` people
+have it. What is dropped depends on the basket and not on who has it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,11 @@ LARGEST_M = 3
 
 
 def km_violations(
-    starts: NDArray[np.int64], items: NDArray[np.int64], k: int, m: int
+    starts: NDArray[np.int64],
+    items: NDArray[np.int64],
+    k: int,
+    m: int,
+    counts: NDArray[np.int64] | None = None,
 ) -> list[tuple[int, ...]]:
     """The combinations of at most m items that some baskets have, but fewer than k.
 
@@ -37,6 +42,7 @@ def km_violations(
         items: shape (entries,), numbers from 0; an item twice in a basket counts once.
         k: the fewest baskets.
         m: the most items known, 1 to 3.
+        counts: shape (baskets,), how often each basket is there, 0 for not at all; once if not given.
 
     Returns:
         Sorted tuples of items, by length and then by item.
@@ -50,11 +56,11 @@ def km_violations(
     >>> km_violations(np.array([0, 2, 4, 5]), np.array([0, 1, 0, 2, 0]), 2, 2)
     [(1,), (2,)]
     """
-    _check(starts, items, k, m)
-    alive = _first_entries(starts, items)
+    rows = _checked(starts, items, k, m, counts)
+    alive = _first_entries(starts, items) & (rows > 0)
     found: list[tuple[int, ...]] = []
     for size in range(1, m + 1):
-        counted = _count(starts, items, alive, size, m)
+        counted = _count(starts, items, alive, rows, size, m)
         rare = counted.support < k
         listed = {tuple(sorted(combo)) for combo in items[counted.entries[rare]].tolist()}
         smaller = set(found)
@@ -72,6 +78,7 @@ def suppress_values(
     k: int,
     m: int,
     scope: Literal["local", "global"] = "local",
+    counts: NDArray[np.int64] | None = None,
 ) -> NDArray[np.bool_]:
     """Which entries to drop so that the baskets left are k^m-anonymous, with few of them dropped.
 
@@ -81,7 +88,7 @@ def suppress_values(
     combinations for their entries; what is left of the table then keeps its true frequencies.
 
     Args:
-        starts, items, k, m: as :func:`km_violations`.
+        starts, items, k, m, counts: as :func:`km_violations`.
         scope: where an item is dropped.
 
     Returns:
@@ -93,37 +100,80 @@ def suppress_values(
     >>> suppress_values(np.array([0, 2, 4, 5]), np.array([0, 1, 0, 2, 0]), 2, 2)
     array([False,  True, False,  True, False])
     """
-    _check(starts, items, k, m)
     if scope not in ("local", "global"):
         raise InputError("usage", "items are dropped locally or globally", remedy="name one of the two")
-    distinct = _first_entries(starts, items)
+    if scope == "global":
+        return np.isin(items, global_items(starts, items, k, m, counts))
+    rows = _checked(starts, items, k, m, counts)
+    distinct = _first_entries(starts, items) & (rows > 0)
     alive = distinct.copy()
     size = 1
     while size <= m:
-        counted = _count(starts, items, alive, size, m)
-        rare = counted.support < k
-        if not rare.any():
+        counted = _count(starts, items, alive, rows, size, m)
+        if not (counted.support < k).any():
             size += 1
             continue
-        if scope == "global":
-            alive &= ~np.isin(items, _hitting_items(items, alive, counted.entries[rare]))
-            continue
         baskets = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-        frequency = np.bincount(items[alive], minlength=int(items.max()) + 1)[items]
-        _kernels()[1](counted.entries, counted.support, baskets, frequency, alive, k)
+        frequency = np.bincount(items[alive], rows[alive], int(items.max()) + 1)[items]
+        _kernels()[1](counted.entries, counted.support, baskets, rows, frequency, alive, k)
         # What was dropped may have made smaller combinations rare.
         size = 1
-    if scope == "local":
-        _restore(starts, items, distinct, alive, k, m)
+    _restore(starts, items, distinct, alive, rows, k, m)
     return _dropped(starts, items, alive)
 
 
-def _check(starts: NDArray[np.int64], items: NDArray[np.int64], k: int, m: int) -> None:
+def global_items(
+    starts: NDArray[np.int64],
+    items: NDArray[np.int64],
+    k: int,
+    m: int,
+    counts: NDArray[np.int64] | None = None,
+) -> NDArray[np.int64]:
+    """The items that global suppression drops everywhere, so that what is left is k^m-anonymous.
+
+    What becomes of a basket is then a function of the basket alone. Without these items every basket of
+    the table is k^m-anonymous among them; one that is not of the table need not be.
+
+    Args:
+        starts, items, k, m, counts: as :func:`km_violations`.
+
+    Returns:
+        Sorted, each once.
+
+    Raises:
+        InputError: as :func:`km_violations`.
+
+    >>> global_items(np.array([0, 2, 4, 5]), np.array([0, 1, 0, 2, 0]), 2, 2)
+    array([1, 2])
+    """
+    rows = _checked(starts, items, k, m, counts)
+    alive = _first_entries(starts, items) & (rows > 0)
+    gone = np.zeros(0, dtype=np.int64)
+    for size in range(1, m + 1):
+        counted = _count(starts, items, alive, rows, size, m)
+        # Whatever has none of these items is as frequent without them, so one round a size is enough.
+        gone = np.append(gone, _hitting_items(items, alive, rows, counted.entries[counted.support < k]))
+        alive &= ~np.isin(items, gone)
+    return np.sort(gone)
+
+
+def _checked(
+    starts: NDArray[np.int64],
+    items: NDArray[np.int64],
+    k: int,
+    m: int,
+    counts: NDArray[np.int64] | None,
+) -> NDArray[np.int64]:
+    """How often the basket of each entry is there, shape (entries,)."""
     ordered = starts.ndim == 1 and len(starts) > 0 and starts[0] == 0 and (np.diff(starts) >= 0).all()
     if not ordered or items.shape != (starts[-1],) or (items < 0).any():
         raise InputError("usage", "baskets are starts from 0 to the number of items, and items from 0")
     if k < 1 or not 1 <= m <= LARGEST_M:
         raise InputError("usage", f"k must be at least 1, and m from 1 to {LARGEST_M}")
+    held = np.ones(len(starts) - 1, dtype=np.int64) if counts is None else counts.astype(np.int64)
+    if held.shape != (len(starts) - 1,) or (held < 0).any():
+        raise InputError("usage", "counts are numbers from 0, one for each basket")
+    return np.repeat(held, np.diff(starts))
 
 
 def _first_entries(starts: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -155,14 +205,19 @@ def _parts(combo: tuple[int, ...]) -> list[tuple[int, ...]]:
 
 
 class _Counted:
-    """Combinations of one size: their entries, shape (n, size), and the baskets with the same items, (n,)."""
+    """Combinations of one size: their entries, shape (n, size), and the rows that have the items, (n,)."""
 
     def __init__(self, entries: NDArray[np.int64], support: NDArray[np.int64]) -> None:
         self.entries, self.support = entries, support
 
 
 def _count(
-    starts: NDArray[np.int64], items: NDArray[np.int64], alive: NDArray[np.bool_], size: int, m: int
+    starts: NDArray[np.int64],
+    items: NDArray[np.int64],
+    alive: NDArray[np.bool_],
+    rows: NDArray[np.int64],
+    size: int,
+    m: int,
 ) -> _Counted:
     (entries,) = np.nonzero(alive)
     ends = np.concatenate([[0], np.cumsum(alive)])[starts]
@@ -177,16 +232,17 @@ def _count(
             remedy="lower m, or put items into fewer groups first",
         )
     places, keys = _kernels()[0](ends, codes.astype(np.int64), len(distinct), size, total)
-    numbers, support = group(keys, np.ones(total, dtype=np.int64))
-    return _Counted(entries[places], support[numbers])
+    found = entries[places]
+    numbers, support = group(keys, rows[found[:, 0]])
+    return _Counted(found, support[numbers])
 
 
 def _hitting_items(
-    items: NDArray[np.int64], alive: NDArray[np.bool_], rare: NDArray[np.int64]
+    items: NDArray[np.int64], alive: NDArray[np.bool_], rows: NDArray[np.int64], rare: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Items of which every rare combination has one, greedily by combinations ended for each entry."""
+    """Items of which every rare combination has one, greedily by combinations ended for each row's entry."""
     combos = np.unique(np.sort(items[rare], axis=1), axis=0)
-    frequency = np.bincount(items[alive])
+    frequency = np.bincount(items[alive], rows[alive])
     gone = []
     while len(combos):
         ends = np.bincount(combos.ravel(), minlength=len(frequency)) / np.maximum(frequency, 1)
@@ -200,20 +256,21 @@ def _restore(
     items: NDArray[np.int64],
     distinct: NDArray[np.bool_],
     alive: NDArray[np.bool_],
+    rows: NDArray[np.int64],
     k: int,
     m: int,
 ) -> None:
-    """Bring back each entry whose combinations k - 1 other baskets have; in place."""
+    """Bring back each entry with whose rows all its combinations have k; in place."""
     supports: dict[tuple[int, ...], int] = {}
     for size in range(1, m + 1):
-        counted = _count(starts, items, alive, size, m)
+        counted = _count(starts, items, alive, rows, size, m)
         combos, first = np.unique(np.sort(items[counted.entries], axis=1), axis=0, return_index=True)
         supports.update(zip(map(tuple, combos.tolist()), counted.support[first].tolist(), strict=True))
     owners = np.searchsorted(starts, np.arange(len(items)), side="right") - 1
     for entry in np.flatnonzero(distinct & ~alive).tolist():
         basket = slice(starts[owners[entry]], starts[owners[entry] + 1])
         others = items[basket][alive[basket]].tolist()
-        item = int(items[entry])
+        item, mine = int(items[entry]), int(rows[entry])
         asked: list[tuple[int, ...]] = [(item,)]
         if m > 1:
             asked += [tuple(sorted((item, one))) for one in others]
@@ -221,10 +278,10 @@ def _restore(
             asked += [
                 tuple(sorted((item, one, two))) for i, one in enumerate(others) for two in others[i + 1 :]
             ]
-        if all(supports.get(combo, 0) >= k - 1 for combo in asked):
+        if all(supports.get(combo, 0) + mine >= k for combo in asked):
             alive[entry] = True
             for combo in asked:
-                supports[combo] = supports.get(combo, 0) + 1
+                supports[combo] = supports.get(combo, 0) + mine
 
 
 @cache
@@ -265,7 +322,7 @@ def _kernels() -> tuple[Any, Any]:
 
     @numba.njit(cache=True)
     def drop(
-        entries: Any, support: Any, baskets: Any, frequency: Any, alive: Any, k: Any
+        entries: Any, support: Any, baskets: Any, rows: Any, frequency: Any, alive: Any, k: Any
     ) -> Any:  # pragma: no cover
         """Drop entries until no basket has rare combinations, which come sorted by basket."""
         hits = np.zeros(len(alive), dtype=np.int64)
@@ -275,9 +332,10 @@ def _kernels() -> tuple[Any, Any]:
         while start < n:
             stop = start
             while stop < n and baskets[entries[stop, 0]] == baskets[entries[start, 0]]:
+                mine = rows[entries[stop, 0]]
                 for j in range(size):
                     hits[entries[stop, j]] += support[stop] < k
-                    risks[entries[stop, j]] += support[stop] == k
+                    risks[entries[stop, j]] += k <= support[stop] < k + mine
                 stop += 1
             while True:
                 best, score = -1, 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from math import prod
 from typing import Any
@@ -122,14 +122,17 @@ class Grid:
         base = self._merging.of(node)
         numbers, sizes = self._merging.group(node, base)
         table = ClassTable(sizes)
+        units = base.units
         if self._counting:
             holds = holding(self._counting, table)
             least = int(sizes[~holds].sum())
             if least > limit or len(self._counting) == len(models):
                 return Checked(base, numbers, sizes, holds, holds, least, least > limit)
-        if base.units.sensitive or base.units.population is not None:
-            table = base.units.classes(numbers, len(sizes))
-        open_ = holding(self._strict, table)
+            # Of classes that fail already nobody needs to know what is in them.
+            units = replace(units, counts=np.where(holds[numbers], units.counts, 0))
+        if units.sensitive or units.population is not None:
+            table = replace(units.classes(numbers, len(sizes)), sizes=sizes)
+        open_ = holds if self._counting and self._counting == self._strict else holding(self._strict, table)
         least = int(sizes[~open_].sum())
         if least > limit or len(self._strict) == len(models):
             return Checked(base, numbers, sizes, open_, open_, least, least > limit)

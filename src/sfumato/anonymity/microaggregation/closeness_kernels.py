@@ -118,7 +118,7 @@ def nearest_class(centres: Any, sizes: Any, at: Any) -> Any:  # pragma: no cover
     goal, least = -1, np.inf
     for other in range(len(sizes)):
         if sizes[other] > 0 and other != at:
-            gap = apart(centres, other, centres[at])
+            gap = apart(centres, other, centres, at)
             gap *= sizes[other] * sizes[at] / (sizes[other] + sizes[at])
             if gap < least:
                 goal, least = other, gap
@@ -169,7 +169,7 @@ def take_nearest(
     each = near.shape[1]
     near[:], gaps[:] = -1, np.inf
     for i in free:
-        gap, s = apart(points, i, points[seed]), stratum[i]
+        gap, s = apart(points, i, points, seed), stratum[i]
         if near[s, each - 1] >= 0 and gap >= gaps[s, each - 1]:
             continue
         slot = each - 1
@@ -186,7 +186,7 @@ def stratify(points: Any, stratum: Any, strata: Any, each: Any) -> Any:  # pragm
     classes = np.full(n, -1, dtype=np.int64)
     free = np.arange(n)
     near, gaps = np.empty((strata, each), dtype=np.int64), np.empty((strata, each))
-    centre = np.zeros(d)
+    centre = np.zeros((1, d))
     for made in range(n // (strata * each)):
         if made == n // (strata * each) - 1:
             classes[free] = made
@@ -194,15 +194,15 @@ def stratify(points: Any, stratum: Any, strata: Any, each: Any) -> Any:  # pragm
         if made % 2 == 0:
             centre[:] = 0.0
             for i in free:
-                centre += points[i]
+                centre[0] += points[i]
             centre /= len(free)
         # Every second class is begun opposite to the last one's seed.
         seed, most = -1, -1.0
         for i in free:
-            gap = apart(points, i, centre)
+            gap = apart(points, i, centre, 0)
             if gap > most:
                 seed, most = i, gap
-        centre[:] = points[seed]
+        centre[0] = points[seed]
         take_nearest(points, free, stratum, seed, near, gaps)
         for i in near.flat:
             classes[i] = made
@@ -282,7 +282,7 @@ def best_move(p: Any, asked: Any, a: Any, b: Any, x: Any, k: Any, least: Any) ->
     """What it adds that ``x`` moves from ``a`` to ``b``; ``least`` if it adds more or may not be."""
     if p.sizes[a] <= k or p.sizes[b] >= p.members.shape[1]:
         return least
-    own, far = apart(p.points, x, p.centres[a]), apart(p.points, x, p.centres[b])
+    own, far = apart(p.points, x, p.centres, a), apart(p.points, x, p.centres, b)
     change = far * p.sizes[b] / (p.sizes[b] + 1.0) - own * p.sizes[a] / (p.sizes[a] - 1.0)
     if change < least and fits_less(p, asked, a, p.codes[x]) and fits_more(p, asked, b, p.codes[x]):
         return change
@@ -293,8 +293,8 @@ def best_move(p: Any, asked: Any, a: Any, b: Any, x: Any, k: Any, least: Any) ->
 def pulls(p: Any, a: Any, b: Any, to_a: Any, to_b: Any) -> Any:  # pragma: no cover - compiled
     """How far the members of ``b`` lie from the means of both."""
     for w in range(p.sizes[b]):
-        to_a[w] = apart(p.points, p.members[b, w], p.centres[a])
-        to_b[w] = apart(p.points, p.members[b, w], p.centres[b])
+        to_a[w] = apart(p.points, p.members[b, w], p.centres, a)
+        to_b[w] = apart(p.points, p.members[b, w], p.centres, b)
 
 
 @numba.njit(cache=True)
@@ -302,9 +302,9 @@ def best_swap(
     p: Any, asked: Any, a: Any, b: Any, x: Any, least: Any, to_a: Any, to_b: Any, changes: Any
 ) -> Any:  # pragma: no cover - compiled
     """The place in ``b`` of the row to swap ``x`` with, -1 for none."""
-    own, far = apart(p.points, x, p.centres[a]), apart(p.points, x, p.centres[b])
+    own, far = apart(p.points, x, p.centres, a), apart(p.points, x, p.centres, b)
     for w in range(p.sizes[b]):
-        gap = apart(p.points, x, p.points[p.members[b, w]])
+        gap = apart(p.points, x, p.points, p.members[b, w])
         changes[w] = far - to_b[w] + to_a[w] - own
         changes[w] -= gap / p.sizes[a] + gap / p.sizes[b]
     # Those that save most are looked at first, and only a few of them.
@@ -346,7 +346,7 @@ def improve(
     p = laid_out(points, classes, codes, asked, k)
     scale = 0.0
     for i in range(len(points)):
-        scale += apart(points, i, p.centres[classes[i]])
+        scale += apart(points, i, p.centres, classes[i])
     room = p.members.shape[1]
     to_a, to_b, changes = np.empty(room), np.empty(room), np.empty(room)
     done = 0

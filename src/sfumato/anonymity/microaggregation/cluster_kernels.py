@@ -10,6 +10,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from sfumato.anonymity.microaggregation.distances import apart
 from sfumato.anonymity.microaggregation.mdav_kernels import fixed
 
 
@@ -141,10 +142,7 @@ def among(centres: Any, order: Any, starts: Any, width: Any) -> Any:  # pragma: 
             for other in order[starts[p] : starts[p + 1]]:
                 if other == i:
                     continue
-                gap = 0.0
-                for j in range(centres.shape[1]):
-                    step = centres[i, j] - centres[other, j]
-                    gap += step * step
+                gap = apart(centres, i, centres, other)
                 if held == width and gap >= gaps[width - 1]:
                     continue
                 slot = min(held, width - 1)

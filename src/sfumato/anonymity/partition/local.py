@@ -9,17 +9,18 @@ by it and the models still hold (:mod:`local_moves`). Work is near-linear in dis
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sfumato.anonymity.holding import holding
 from sfumato.anonymity.lattice import Progress
+from sfumato.anonymity.partition.local_deal import Dealer, Strata, deal_again
 from sfumato.anonymity.partition.local_gather import gather
 from sfumato.anonymity.partition.local_labels import Labels
 from sfumato.anonymity.partition.local_neighbours import Neighbours, neighbours
-from sfumato.anonymity.partition.local_pieces import Pieces
+from sfumato.anonymity.partition.local_pieces import Pieces, take_back_failing
 from sfumato.anonymity.partition.problem import Assignment, Problem
 from sfumato.classes.table import ClassTable
 from sfumato.contracts import PrivacyModel
@@ -34,6 +35,9 @@ RARE = 0.02
 #: Founding that gains less than this share of the cost is the last.
 ENOUGH = 0.005
 
+#: A thorough round that gains less than this share of the cost is the last.
+LEAST_ROUND = 0.0002
+
 #: Entries that the log of moves has beyond one for each piece.
 MOST_LOGGED = 8192
 
@@ -44,6 +48,7 @@ def local_recoding(
     nearest: int | None = None,
     window: int = 8,
     sweeps: int = 30,
+    thorough: bool = False,
     progress: Progress | None = None,
 ) -> Assignment:
     """Rows in classes with labels as fine as can be found.
@@ -54,6 +59,8 @@ def local_recoding(
             they may differ, within bounds, if it is None.
         window: how many places away neighbours are looked for, in each of several orders.
         sweeps: how often at most all classes are tried for improvement.
+        thorough: take two to four times as long for a little more: pairs of classes are dealt again, and
+            all improved again, until that gains nearly nothing.
         progress: told how many sweeps are done.
 
     Returns:
@@ -71,7 +78,15 @@ def local_recoding(
     if search.rows == 0:
         return Assignment(*(np.zeros(0, dtype=np.int64) for _ in range(3)))
     near = search.neighbours(search.labels)
-    return search.improved(search.gathered(near), near, sweeps, progress)
+    pieces = search.begun(near)
+    search.improve(pieces, near, sweeps, progress)
+    gained = np.inf if thorough else 0.0
+    while gained > LEAST_ROUND * pieces.cost:
+        before = pieces.cost
+        deal_again(pieces, Strata.none(len(search.counts)), 0.0, search.least, search.failing)
+        search.improve(pieces, near, sweeps, progress)
+        gained = before - pieces.cost
+    return search.named(pieces.assignment()[0])
 
 
 def least_size(models: Sequence[PrivacyModel], rows: int) -> int:
@@ -136,8 +151,18 @@ class _Search:
             self.problem.models, Assignment(self.units, classes, self.counts).table(self.problem.units)
         )
 
-    def gathered(self, near: Neighbours) -> NDArray[np.int64]:
-        """The class of each unit, -1 for one left out; classes that fail are gathered again as units."""
+    def begun(self, near: Neighbours) -> Pieces:
+        """The classes to begin with: gathered, or dealt where that costs less."""
+        gathered = Pieces.of(self.labels, self.counts, near, self.gathered(near))
+        if all(model.on is None or model.absorbing for model in self.problem.models):
+            return gathered
+        lost = gathered.cost + int(self.counts.sum() - gathered.sizes.sum())
+        dealer = Dealer(self.problem, self.units, self.counts, self.labels, self.least)
+        dealt = dealer.dealt(near, lost / self.rows)
+        return dealt if dealt is not None and dealt.cost < lost else gathered
+
+    def gathered(self, near: Neighbours) -> Assignment:
+        """Whole units in classes; those that fail are gathered again as units."""
         labels, classes, sizes = self.labels, np.arange(len(self.counts)), self.counts
         holds = np.zeros(len(classes), dtype=bool)
         aim, company, fewest, best = self.least, 0, self.rows + 1, classes
@@ -161,18 +186,12 @@ class _Search:
                 where="anonymity",
                 remedy="allow more suppression or ask less of the models",
             )
-        return best
+        return Assignment.whole(best, self.counts)
 
-    def improved(
-        self, classes: NDArray[np.int64], near: Neighbours, sweeps: int, progress: Progress | None
-    ) -> Assignment:
-        """The classes after moves of rows between them."""
+    def improve(self, pieces: Pieces, near: Neighbours, sweeps: int, progress: Progress | None) -> None:
+        """Rows moved between classes."""
         from sfumato.anonymity.partition.local_moves import found_all, sweep
 
-        numbers = np.unique(classes[classes >= 0], return_inverse=True)[1]
-        dense = np.full(len(classes), -1, dtype=np.int64)
-        dense[classes >= 0] = numbers
-        pieces = Pieces.of(self.labels, self.counts, near, dense)
         homes = np.arange(len(pieces.sizes))
         locked, stirred = np.zeros(len(homes), dtype=bool), np.ones(len(homes), dtype=bool)
         log = np.zeros((len(pieces.rows) + MOST_LOGGED, 5), dtype=np.int64)
@@ -188,7 +207,7 @@ class _Search:
             else:
                 _, logged = sweep(pieces, homes, self.least, locked, not self.counted, stirred, log)
             if not self.counted:
-                self._undo_failing(pieces, log[:logged], stirred)
+                take_back_failing(pieces, log[:logged], stirred, self.failing(pieces))
                 locked[:] = False
             if progress is not None:
                 progress(done + 1, sweeps)
@@ -196,29 +215,14 @@ class _Search:
             if rare and (founding or not may_found):
                 break
             founding = rare
-        return self._assignment(pieces)[0]
 
-    def _assignment(self, pieces: Pieces) -> tuple[Assignment, NDArray[np.int64]]:
-        """The pieces with classes numbered without gaps, and the home that each class was."""
-        taken = pieces.taken()
-        homes, classes = np.unique(pieces.home[taken], return_inverse=True)
-        return Assignment(self.units[pieces.unit[taken]], classes, pieces.rows[taken]), homes
+    def named(self, found: Assignment) -> Assignment:
+        """Pieces of units as the problem numbers them."""
+        return replace(found, units=self.units[found.units])
 
-    def _undo_failing(self, pieces: Pieces, log: NDArray[np.int64], stirred: NDArray[np.bool_]) -> None:
-        """Moves taken back after which a class fails; a class is touched by one move, so each goes by itself.
-
-        If one fails that no move touched (models of the whole table do so), all moves are taken back.
-        """
-        from sfumato.anonymity.partition.local_moves import take_back
-
-        assignment, homes = self._assignment(pieces)
-        failing = homes[~holding(self.problem.models, assignment.table(self.problem.units))]
-        if not len(failing):
-            return
-        touching = np.isin(log[:, 2:4], failing)
-        undone = np.isin(log[:, 4], log[touching.any(axis=1), 4])
-        if not np.isin(failing, log[:, 2:4]).all():
-            undone[:] = True
-        take_back(pieces, log[undone], 0, int(undone.sum()))
-        # Tried again only after another move has touched them.
-        stirred[log[undone, 2:4].ravel()] = False
+    def failing(self, pieces: Pieces) -> NDArray[np.int64]:
+        """The classes of pieces that do not satisfy the models."""
+        found, homes = pieces.assignment()
+        table = self.named(found).table(self.problem.units)
+        failing: NDArray[np.int64] = homes[~holding(self.problem.models, table)]
+        return failing

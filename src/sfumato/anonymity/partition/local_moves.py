@@ -88,11 +88,10 @@ def relabel(p: Any, home: Any) -> Any:  # pragma: no cover - compiled
 
 
 @numba.njit(cache=True)
-def fill(p: Any, classes: Any, counts: Any, found: Any) -> Any:  # pragma: no cover - compiled
-    for unit in range(len(classes)):
-        if classes[unit] >= 0:
-            add(p, classes[unit], unit, counts[unit])
-    for home in range(found):
+def fill(p: Any, units: Any, classes: Any, rows: Any) -> Any:  # pragma: no cover - compiled
+    for i in range(len(units)):
+        add(p, classes[i], units[i], rows[i])
+    for home in np.unique(classes):
         relabel(p, home)
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sfumato.anonymity.partition.local_labels import Labels
 from sfumato.anonymity.partition.local_neighbours import Neighbours
+from sfumato.anonymity.partition.problem import Assignment
 
 
 class Pieces(NamedTuple):
@@ -44,13 +45,19 @@ class Pieces(NamedTuple):
 
     @classmethod
     def of(
-        cls, labels: Labels, counts: NDArray[np.int64], near: Neighbours, classes: NDArray[np.int64]
+        cls,
+        labels: Labels,
+        counts: NDArray[np.int64],
+        near: Neighbours,
+        found: Assignment,
+        more: int = 0,
     ) -> Pieces:
-        """Each unit wholly in its class, in none if that is -1; with room for more pieces and classes."""
+        """Units in their classes, with room for more classes and pieces (``more`` than usual)."""
         from sfumato.anonymity.partition.local_moves import fill
 
-        units, found = len(counts), int(classes.max(initial=-1)) + 1
-        room, rooms, axes = 2 * units + 64, 2 * found + 16, len(labels.starts) - 1
+        units = len(counts)
+        room, rooms = units + len(found.units) + more + 64, 2 * found.size + 16
+        axes = len(labels.starts) - 1
 
         def none(size: int) -> NDArray[np.int64]:
             return np.full(size, -1, dtype=np.int64)
@@ -80,7 +87,7 @@ class Pieces(NamedTuple):
             starts=labels.starts,
             near=near.units,
         )
-        fill(pieces, classes, counts, found)
+        fill(pieces, found.units, found.classes, found.counts)
         return pieces
 
     @property
@@ -97,3 +104,29 @@ class Pieces(NamedTuple):
         """The pieces in use, by unit and then by class."""
         (used,) = np.nonzero(self.rows > 0)
         return used[np.lexsort((self.home[used], self.unit[used]))]
+
+    def assignment(self) -> tuple[Assignment, NDArray[np.int64]]:
+        """The pieces with classes numbered without gaps, and the home that each class was."""
+        taken = self.taken()
+        homes, classes = np.unique(self.home[taken], return_inverse=True)
+        return Assignment(self.unit[taken], classes, self.rows[taken]), homes
+
+
+def take_back_failing(
+    pieces: Pieces, log: NDArray[np.int64], stirred: NDArray[np.bool_], failing: NDArray[np.int64]
+) -> None:
+    """Moves taken back after which a class fails; a class is touched by one move, so each goes by itself.
+
+    If one fails that no move touched (models of the whole table do so), all moves are taken back.
+    """
+    from sfumato.anonymity.partition.local_moves import take_back
+
+    if not len(failing):
+        return
+    touching = np.isin(log[:, 2:4], failing)
+    undone = np.isin(log[:, 4], log[touching.any(axis=1), 4])
+    if not np.isin(failing, log[:, 2:4]).all():
+        undone[:] = True
+    take_back(pieces, log[undone], 0, int(undone.sum()))
+    # Tried again only after another move has touched them.
+    stirred[log[undone, 2:4].ravel()] = False

@@ -121,14 +121,16 @@ def cover(problem: Problem, assignment: Assignment) -> Cover:
 def granularity(problem: Problem, assignment: Assignment, found: Cover | None = None) -> float:
     """What is left of the detail, from 1 (untouched) to 0; a row left out has lost all of it.
 
-    The scale of ARX's granularity; 1 - NCP where all columns weigh the same.
+    The scale of ARX's granularity; 1 - NCP where all columns weigh the same. Columns that all have a
+    single value have nothing to lose: 1.
     """
     shares = (cover(problem, assignment) if found is None else found).shares
     rows = problem.units.rows
     kept = np.bincount(assignment.classes, assignment.counts, assignment.size)
     means = (shares * kept).sum(axis=1) / rows + (1 - kept.sum() / rows)
     finest = np.array([1 / axis.ladder.size for axis in problem.axes])
-    return float(1 - (means - finest).sum() / (1 - finest).sum())
+    worth = (1 - finest).sum()
+    return float(1 - (means - finest).sum() / worth) if worth > 0 else 1.0
 
 
 def certainty_penalty(problem: Problem, assignment: Assignment, found: Cover | None = None) -> float:
