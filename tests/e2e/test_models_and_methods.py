@@ -360,6 +360,21 @@ def test_what_a_method_cannot_do_is_told(tmp_path: Path, asked: dict[str, Any], 
         released(tmp_path, models, **asked)
 
 
+@pytest.mark.parametrize("method", ["partition", "cells", "microaggregation"])
+def test_names_do_not_become_labels(tmp_path: Path, method: str) -> None:
+    """A set of six names hides who is who among six, and is six names all the same."""
+    table = people(300).with_columns(pl.Series("email", [f"person{i}@example.org" for i in range(300)]))
+    written = {
+        "sfumato": 1,
+        "dataset": {"name": "people", "source": {"path": "in memory"}},
+        "columns": COLUMNS | {"email": QUASI},
+        "anonymity": {"models": [{"model": "k-anonymity", "k": 5}], "method": method},
+        "approvals": APPROVED,
+    }
+    with pytest.raises(sf.PolicyError, match="this method would make labels of its values"):
+        sf.run(written, table, output=tmp_path / "out", project=tmp_path / "keys")
+
+
 def test_people_who_would_be_ruled_out_are_not(tmp_path: Path) -> None:
     """With a lowest chance of presence, no class of the population may have nobody in the data."""
     everybody = pl.concat([people().select(KNOWN)] * 4)

@@ -135,7 +135,9 @@ class PostcodeHierarchy:
 
     def _small(self) -> pl.Expr:
         zip3 = pl.col("code").str.slice(0, 3)
-        return ~zip3.is_in(self._large) if self._large is not None else zip3.is_in(sorted(SMALL_ZIP3))
+        # There is no area 000; whoever wrote it lies under the label of the small ones.
+        small = zip3.is_in([*sorted(SMALL_ZIP3), _SMALL])
+        return small if self._large is None else ~zip3.is_in(self._large) | (zip3 == _SMALL)
 
     def _codes(self, values: pl.Series) -> pl.Series:
         """The postcodes written alike, missing for what is none."""

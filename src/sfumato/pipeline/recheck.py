@@ -86,8 +86,7 @@ def check_baskets(steps: Sequence[Step], count: Callable[[Sequence[str]], pl.Dat
         if broken := len(km_violations(baskets.starts, baskets.items, asked.k, asked.m, people)):
             raise InputError(
                 "recheck-failed",
-                f"{broken} combination(s) of up to {asked.m} items are in fewer than {asked.k} rows as written",
+                f"{broken} combination(s) of up to {asked.m} items are in fewer than {asked.k} rows",
                 where=f"column {step.column}",
-                remedy="rows suppressed for other reasons take items with them: allow no suppression, or drop "
-                "the column",
+                remedy="rows suppressed for other reasons take items with them: allow no suppression",
             )

@@ -120,12 +120,29 @@ def _roles(policy: Policy, inventory: Inventory, where: Where) -> Iterator[Probl
                 f'"{name}" is called insensitive, and the inventory finds it a {profile.role}: {profile.why}',
                 f'change its role, or add to approvals: {{by: NAME, what: "column {name}", why: ...}}',
             )
+        elif _lists_values(policy, column) and profile.role is Role.DIRECT_IDENTIFIER:
+            yield Problem(
+                where("columns", name),
+                f'"{name}" is found a {profile.role}, and this method would make labels of its values',
+                f"drop or pseudonymize it, give it a hierarchy, or add to approvals: {{by: NAME, what: "
+                f'"column {name}", why: ...}}',
+            )
         elif column.role is Role.DIRECT_IDENTIFIER and column.done == "keep":
             yield Problem(
                 where("columns", name),
                 f'"{name}" is a direct identifier and would leave as it is',
                 f"drop or pseudonymize it, or have it approved: {{by: NAME, what: column {name}, why: ...}}",
             )
+
+
+def _lists_values(policy: Policy, column: Column) -> bool:
+    """Whether a column's labels would be sets of its own values, or some of them."""
+    asked = policy.anonymity
+    if asked is None or column.role is not Role.QUASI_IDENTIFIER or column.done != "generalize":
+        return False
+    if asked.method in ("cells", "microaggregation"):
+        return True
+    return asked.method == "partition" and (asked.labels == "free" or column.hierarchy is None)
 
 
 def _actions(loaded: LoadedPolicy, inventory: Inventory, where: Where) -> Iterator[Problem]:
