@@ -172,7 +172,9 @@ def test_moves_keep_the_books(table, k: int, lock: bool) -> None:
     gained, logged = sweep(pieces, homes, k, locked, lock, stirred, log)
     if not lock:
         pieces.free(np.nonzero(pieces.sizes == 0)[0])
-        gained += found_all(pieces, near.prices(counts, k), k, locked, lock, stirred, log)[0]
+        gained += found_all(
+            pieces, near.prices(counts, k), np.full(len(homes), -1.0), k, locked, lock, stirred, log
+        )[0]
     books = pieces.taken()
     classes = np.unique(pieces.home[books], return_inverse=True)[1]
     found = Assignment(pieces.unit[books], classes, pieces.rows[books])

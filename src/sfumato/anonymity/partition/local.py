@@ -2,8 +2,10 @@
 
 Three phases. Units near to each other are found (:mod:`local_neighbours`) and gathered into classes,
 those first that are hardest to place (:mod:`local_gather`); classes that do not satisfy the models are
-gathered again, as units, until all do. Then rows move between classes as long as labels become finer
-by it and the models still hold (:mod:`local_moves`). Work is near-linear in distinct tuples.
+gathered again, as units, until all do. Where a model asks how a class is spread over sensitive values,
+rows are dealt to classes by quotas instead, if that is finer (:mod:`local_deal`). Then rows move between
+classes as long as labels become finer by it and the models still hold (:mod:`local_moves`). Work is
+near-linear in distinct tuples.
 """
 
 from __future__ import annotations
@@ -32,6 +34,10 @@ FEWEST_NEAREST, MOST_NEAREST = 12, 32
 #: After a sweep that gains less than this share of the cost, classes are founded.
 RARE = 0.02
 
+#: Units found classes if they pay more than so many times the distance of their nearest rows; in a
+#: thorough search all do that pay more than that distance.
+OVERPAID = 1.2
+
 #: Founding that gains less than this share of the cost is the last.
 ENOUGH = 0.005
 
@@ -46,7 +52,7 @@ def local_recoding(
     problem: Problem,
     *,
     nearest: int | None = None,
-    window: int = 8,
+    window: int = 6,
     sweeps: int = 30,
     thorough: bool = False,
     progress: Progress | None = None,
@@ -79,12 +85,12 @@ def local_recoding(
         return Assignment(*(np.zeros(0, dtype=np.int64) for _ in range(3)))
     near = search.neighbours(search.labels)
     pieces = search.begun(near)
-    search.improve(pieces, near, sweeps, progress)
+    search.improve(pieces, near, sweeps, OVERPAID, progress)
     gained = np.inf if thorough else 0.0
     while gained > LEAST_ROUND * pieces.cost:
         before = pieces.cost
         deal_again(pieces, Strata.none(len(search.counts)), 0.0, search.least, search.failing)
-        search.improve(pieces, near, sweeps, progress)
+        search.improve(pieces, near, sweeps, 1.0, progress)
         gained = before - pieces.cost
     return search.named(pieces.assignment()[0])
 
@@ -188,22 +194,27 @@ class _Search:
             )
         return Assignment.whole(best, self.counts)
 
-    def improve(self, pieces: Pieces, near: Neighbours, sweeps: int, progress: Progress | None) -> None:
-        """Rows moved between classes."""
+    def improve(
+        self, pieces: Pieces, near: Neighbours, sweeps: int, overpaid: float, progress: Progress | None
+    ) -> None:
+        """Rows moved between classes; units found some if they pay ``overpaid`` times their price."""
         from sfumato.anonymity.partition.local_moves import found_all, sweep
 
         homes = np.arange(len(pieces.sizes))
         locked, stirred = np.zeros(len(homes), dtype=bool), np.ones(len(homes), dtype=bool)
         log = np.zeros((len(pieces.rows) + MOST_LOGGED, 5), dtype=np.int64)
-        prices = near.prices(self.counts, self.least)
+        prices = overpaid * near.prices(self.counts, self.least)
         # What founds a class of so many rows may touch too much for the log.
         may_found = (self.least + 2) ** 2 <= MOST_LOGGED
-        founding = False
+        founding, known = False, np.full(len(homes), -1.0)
         for done in range(sweeps):
             pieces.free(np.nonzero(pieces.sizes == 0)[0])
             before = pieces.cost
             if founding:
-                _, logged = found_all(pieces, prices, self.least, locked, not self.counted, stirred, log)
+                _, logged = found_all(
+                    pieces, prices, known, self.least, locked, not self.counted, stirred, log
+                )
+                known = pieces.paid.copy()
             else:
                 _, logged = sweep(pieces, homes, self.least, locked, not self.counted, stirred, log)
             if not self.counted:

@@ -46,7 +46,7 @@ PULL = 0.1
 
 #: So many pairs of founders and units, or rows left over and classes, are looked at; if there are more,
 #: every founder or row looks at another part of the others.
-MOST_PAIRS = 300_000_000
+MOST_PAIRS, MOST_PAIRS_TRIED = 300_000_000, 3_000_000
 
 #: Classes with which each class is dealt again, and the founders tried each time.
 PARTNERS, FOUNDERS = 16, 8
@@ -160,7 +160,7 @@ class Dealer:
         """The classes that founders in an order make, numbered as units here are, and their costs."""
         from sfumato.anonymity.partition.local_dealing import deal
 
-        kind = way.strata
+        kind, founders = way.strata, int(self.counts.sum()) // way.size if keep else len(order)
         *pieces, paid = deal(
             self.labels.codes,
             self.labels.costs,
@@ -175,7 +175,7 @@ class Dealer:
             max(FEWEST_LOOKED_AT, LOOKED_AT // kind.labels.shape[1]),
             PULL,
             keep,
-            1 + len(order) * len(self.units) // MOST_PAIRS // (way.size if keep else 1),
+            1 + founders * len(self.units) // (MOST_PAIRS if keep else MOST_PAIRS_TRIED),
         )
         return Assignment(*pieces), paid
 
@@ -199,7 +199,8 @@ class Dealer:
     def _costs_more(self, kind: Strata, size: int, most: float) -> bool:
         """Whether classes of a size cost so much even if they need not keep to any quotas."""
         order = _scattered(len(self.units))[:PROBES]
-        return bool(self._deal(_Way(kind, size, len(kind.labels)), order, keep=False)[1].mean() >= most)
+        costs = self._deal(_Way(kind, size, len(kind.labels)), order, keep=False)[1]
+        return len(costs) > 0 and float(costs.mean()) >= most
 
     def _most_slack(self, kind: Strata, size: int, most: float) -> _Way | None:
         """The most slack that the models bear in every class tried, if these cost less than ``most``."""

@@ -386,11 +386,12 @@ def found(
 
 @numba.njit(cache=True)
 def found_all(
-    p: Any, prices: Any, least: Any, locked: Any, lock: Any, stirred: Any, log: Any
+    p: Any, prices: Any, known: Any, least: Any, locked: Any, lock: Any, stirred: Any, log: Any
 ) -> Any:  # pragma: no cover - compiled
     """Every unit that pays more than its price tried once as the founder of a class.
 
-    Returns what all moves gained, and the entries logged.
+    Not those in classes that pay what is ``known``, for they were tried before. Returns what all moves
+    gained, and the entries logged.
     """
     base = np.empty(8, dtype=np.int64)
     levels = np.empty(p.levels.shape[1], dtype=np.int64)
@@ -400,7 +401,7 @@ def found_all(
         if p.left[1] == 0 or begun + (least + 2) * (least + 2) > len(log) or p.left[0] < 4 * least * least:
             break
         home = p.home[p.pieces[unit]] if p.pieces[unit] >= 0 else -1
-        if home < 0 or locked[home] or p.paid[home] <= prices[unit]:
+        if home < 0 or locked[home] or p.paid[home] <= prices[unit] or p.paid[home] == known[home]:
             continue
         end, _ = found(p, unit, home, least, locked, log, begun, base, levels)
         if end == begun:
