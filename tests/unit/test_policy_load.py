@@ -65,7 +65,6 @@ REQUIRED: dict[str, dict[str, Any]] = {
 }
 
 
-
 def required(registry: Registry, name: str) -> dict[str, Any]:
     """What a part needs; the registry's kind tells parts of one name apart."""
     return REQUIRED.get(f"{registry.kind} {name}", REQUIRED.get(name, {}))
