@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfumato.anonymity.partition.problem import Assignment, Axis, Problem, cover
+from sfumato.anonymity.partition.problem import Assignment, Axis, Problem, cover, granularity
 from sfumato.anonymity.partition.recoding import LocalRecoding, deal, dealt
 from sfumato.classes.table import FIRST, TupleTable, Units
 from sfumato.contracts import COUNT
@@ -155,3 +155,12 @@ def test_a_row_that_the_snapshot_did_not_have_is_refused() -> None:
     other = frame.with_columns(illness=1 - pl.col("illness"))
     with pytest.raises(InputError, match="snapshot"):
         recoding.label(other)
+
+
+def test_detail_that_was_never_there_is_not_lost() -> None:
+    frame = pl.DataFrame(
+        {"age": [30] * 3, "weight": [1.5] * 3, "town": ["a"] * 3, "job": ["x"] * 3, "illness": [0] * 3}
+    ).with_row_index(ROW)
+    table = table_of(frame)
+    problem = problem_of(table)
+    assert granularity(problem, Assignment.whole(np.array([0]), table.counts)) == 1.0

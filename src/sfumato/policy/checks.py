@@ -231,6 +231,12 @@ def _method(policy: Policy, released: set[str], where: Where) -> Iterator[Proble
                 f"{key} is for the method {' or '.join(methods)}, and this is {asked.method}",
                 "leave it out, or take another method",
             )
+    if asked.measure != "loss" and asked.method != "lattice":
+        yield Problem(
+            where("anonymity", "measure"),
+            f"a measure is for the method lattice, and {asked.method} has one of its own",
+            "leave it out, or take the method lattice",
+        )
     if asked.method in ("cells", "microaggregation"):
         for i, model in enumerate(asked.models):
             if model.name != "k-anonymity":

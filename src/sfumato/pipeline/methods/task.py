@@ -86,7 +86,8 @@ class Task:
         tuples = self.table.tuples
         # Any value of another column does for a tuple of nobody: no row has it.
         filled = {name: tuples[name][0] for name in self.table.others}
-        extra = self.population.select(
+        everybody = self._placed(self.population)
+        extra = everybody.select(
             *self.table.columns,
             *(pl.lit(value, tuples.schema[name]).alias(name) for name, value in filled.items()),
             pl.lit(0).cast(tuples.schema[COUNT]).alias(COUNT),
@@ -94,9 +95,19 @@ class Task:
         )
         table = replace(self.table, tuples=pl.concat([tuples, extra.select(tuples.columns)]))
         people = np.concatenate(
-            [np.zeros(tuples.height, dtype=np.int64), self.population[COUNT].cast(pl.Int64).to_numpy()]
+            [np.zeros(tuples.height, dtype=np.int64), everybody[COUNT].cast(pl.Int64).to_numpy()]
         )
         return replace(self, table=table), people
+
+    def _placed(self, people: pl.DataFrame) -> pl.DataFrame:
+        """Those of the population whose values the hierarchies have; others are in nobody's class."""
+        for step in self.steps:
+            if step.action == "generalize" and step.state["level"] is None:
+                domain = hierarchy(step.state["hierarchy"], self.folder).domain()
+                if domain is not None:
+                    values = pl.col(step.column).cast(pl.String)
+                    people = people.filter(values.is_in(domain.implode(), nulls_equal=True))
+        return people
 
     @property
     def k(self) -> int:
