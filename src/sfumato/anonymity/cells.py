@@ -57,7 +57,7 @@ def suppress_cells(
     counts: NDArray[np.int64],
     k: int,
     weights: NDArray[np.float64] | None = None,
-    passes: int = 8,
+    passes: int = 3,
 ) -> Suppression:
     """Blank cells of least weight so that every tuple, with a blank as a value, is shared by k rows.
 

@@ -55,42 +55,47 @@ class Rows(NamedTuple):
 
 
 @numba.njit(cache=True)
-def move(s: Any, row: Any, goal: Any) -> Any:  # pragma: no cover - compiled
-    """Let a row show another pattern; -1 is none."""
-    source = s.shown[row]
+def place(
+    row: Any, goal: Any, shown: Any, sizes: Any, heads: Any, after: Any, before: Any
+) -> Any:  # pragma: no cover - compiled
+    """Let a row show another pattern; -1 is none.
+
+    Takes the arrays one by one, as all that is called for every row: to hand a tuple of twenty on costs
+    more than the work.
+    """
+    source = shown[row]
     if source >= 0:
-        if s.before[row] >= 0:
-            s.after[s.before[row]] = s.after[row]
+        if before[row] >= 0:
+            after[before[row]] = after[row]
         else:
-            s.heads[source] = s.after[row]
-        if s.after[row] >= 0:
-            s.before[s.after[row]] = s.before[row]
-        s.sizes[source] -= 1
-    s.shown[row] = goal
-    s.before[row] = -1
+            heads[source] = after[row]
+        if after[row] >= 0:
+            before[after[row]] = before[row]
+        sizes[source] -= 1
+    shown[row] = goal
+    before[row] = -1
     if goal >= 0:
-        s.after[row] = s.heads[goal]
-        if s.heads[goal] >= 0:
-            s.before[s.heads[goal]] = row
-        s.heads[goal] = row
-        s.sizes[goal] += 1
+        after[row] = heads[goal]
+        if heads[goal] >= 0:
+            before[heads[goal]] = row
+        heads[goal] = row
+        sizes[goal] += 1
 
 
 @numba.njit(cache=True)
-def cheapest(s: Any, row: Any, barred: Any) -> Any:  # pragma: no cover - compiled
-    """The open pattern of the first mask, the cheapest, that a row could show; -1 if there is none."""
-    unit = s.units[row]
-    for m in range(len(s.pattern)):
-        p = s.pattern[m, unit]
-        if p >= 0 and p != barred and s.sizes[p] > 0:
+def cheapest(pattern: Any, sizes: Any, unit: Any, barred: Any) -> Any:  # pragma: no cover - compiled
+    """The open pattern of the first mask, the cheapest, that a unit could show; -1 if there is none."""
+    for m in range(len(pattern)):
+        p = pattern[m, unit]
+        if p >= 0 and p != barred and sizes[p] > 0:
             return p
     return -1
 
 
 @numba.njit(cache=True)
-def paid(s: Any, p: Any) -> Any:  # pragma: no cover - compiled
+def paid(price: Any, nowhere: Any, p: Any) -> Any:  # pragma: no cover - compiled
     """What a row pays for a pattern, or for none."""
-    return s.price[p] if p >= 0 else s.nowhere
+    return price[p] if p >= 0 else nowhere
 
 
 @numba.njit(cache=True)
@@ -170,7 +175,7 @@ def laid_out(
     first = begin(pattern, units, fixed, k, patterns)
     for row in range(rows):
         if first[row] >= 0:
-            move(s, row, first[row])
+            place(row, first[row], s.shown, s.sizes, s.heads, s.after, s.before)
     return s
 
 
@@ -182,12 +187,12 @@ def better_rows(s: Any) -> Any:  # pragma: no cover - compiled
         source = s.shown[row]
         if source >= 0 and s.sizes[source] <= s.k:
             continue
-        goal = cheapest(s, row, source)
+        goal = cheapest(s.pattern, s.sizes, s.units[row], source)
         if goal < 0:
             continue
-        gain = paid(s, source) - s.price[goal]
+        gain = paid(s.price, s.nowhere, source) - s.price[goal]
         if gain > 0:
-            move(s, row, goal)
+            place(row, goal, s.shown, s.sizes, s.heads, s.after, s.before)
             saved += gain
     return saved
 
@@ -199,7 +204,7 @@ def close(s: Any, q: Any) -> Any:  # pragma: no cover - compiled
         return 0.0
     total, row, count = 0.0, s.heads[q], 0
     while row >= 0:
-        goal = cheapest(s, row, q)
+        goal = cheapest(s.pattern, s.sizes, s.units[row], q)
         if goal < 0:
             return 0.0
         total += s.price[goal] - s.price[q]
@@ -208,7 +213,10 @@ def close(s: Any, q: Any) -> Any:  # pragma: no cover - compiled
     if total >= 0 or count != s.sizes[q]:
         return 0.0
     while s.heads[q] >= 0:
-        move(s, s.heads[q], cheapest(s, s.heads[q], q))
+        row = s.heads[q]
+        place(
+            row, cheapest(s.pattern, s.sizes, s.units[row], q), s.shown, s.sizes, s.heads, s.after, s.before
+        )
     return -total
 
 
@@ -243,7 +251,7 @@ def price_closing(s: Any, q: Any, p: Any, most: Any) -> Any:  # pragma: no cover
     while row >= 0:
         members += 1
         if s.pattern[s.owner[q], s.units[row]] != q:
-            goal = cheapest(s, row, p)
+            goal = cheapest(s.pattern, s.sizes, s.units[row], p)
             if goal < 0:
                 return np.inf
             closing += s.price[goal] - s.price[p]
@@ -318,8 +326,8 @@ def logged(s: Any, made: Any, row: Any, goal: Any) -> Any:  # pragma: no cover -
     """Carry out a move and note it; what it adds."""
     source = s.shown[row]
     s.log[made, 0], s.log[made, 1] = row, source
-    move(s, row, goal)
-    return s.price[goal] - paid(s, source)
+    place(row, goal, s.shown, s.sizes, s.heads, s.after, s.before)
+    return s.price[goal] - paid(s.price, s.nowhere, source)
 
 
 @numba.njit(cache=True)
@@ -344,7 +352,7 @@ def scatter(s: Any, q: Any, seen: Any, made: Any, actual: Any) -> Any:  # pragma
     for i in range(seen):
         p = s.touched[i]
         while s.mode[p] == 1 and s.heads[p] >= 0:
-            goal = cheapest(s, s.heads[p], p)
+            goal = cheapest(s.pattern, s.sizes, s.units[s.heads[p]], p)
             # Another pattern that closes for this one takes no guests.
             if goal < 0 or (goal != q and s.sizes[goal] < s.k):
                 return made, actual, False
@@ -369,7 +377,7 @@ def open_for(s: Any, q: Any) -> Any:  # pragma: no cover - compiled
             saved = -actual
         else:
             for i in range(made - 1, -1, -1):
-                move(s, s.log[i, 0], s.log[i, 1])
+                place(s.log[i, 0], s.log[i, 1], s.shown, s.sizes, s.heads, s.after, s.before)
     for i in range(seen):
         p = s.touched[i]
         s.taken[p], s.mode[p], s.quota[p], s.ending[p] = 0, 0, 0, np.inf
@@ -393,18 +401,18 @@ def house(s: Any) -> Any:  # pragma: no cover - compiled
     bare = s.pattern[len(s.pattern) - 1, 0]
     for row in range(len(s.units)):
         if s.shown[row] < 0:
-            move(s, row, bare)
+            place(row, bare, s.shown, s.sizes, s.heads, s.after, s.before)
     while 0 < s.sizes[bare] < s.k:
         at = dearest_row(s, bare)
         if at >= 0:
-            move(s, at, bare)
+            place(at, bare, s.shown, s.sizes, s.heads, s.after, s.before)
             continue
         p = -1
         for q in range(len(s.owner)):
             if q != bare and s.sizes[q] > 0 and (p < 0 or s.price[q] > s.price[p]):
                 p = q
         while s.heads[p] >= 0:
-            move(s, s.heads[p], bare)
+            place(s.heads[p], bare, s.shown, s.sizes, s.heads, s.after, s.before)
 
 
 @numba.njit(cache=True)
