@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ def keep(name: str, rows: Sequence[dict[str, Any]], note: str) -> None:
         table.add_row(
             *(f"{value:,.4g}" if isinstance(value, float) else str(value) for value in row.values())
         )
-    Console().print(table)
+    # In a log nothing is cut: it has no width of its own.
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
     RESULTS.mkdir(exist_ok=True)
     kept = {"note": note, "cores": os.cpu_count(), "python": platform.python_version(), "rows": list(rows)}
     (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n")
