@@ -57,9 +57,11 @@ class Outgoing:
     def __enter__(self) -> Self:
         try:
             if not self.folder.exists():
-                self.folder.mkdir(parents=True)
-                self._made_folder = True
-            elif not self.folder.is_dir():
+                # Another run may make it at the same time, and the two take turns then.
+                with suppress(FileExistsError):
+                    self.folder.mkdir(parents=True)
+                    self._made_folder = True
+            if not self.folder.is_dir():
                 raise _exists(self.folder, "it is not a folder")
             with _locked(self.folder):
                 _clear_stale(self.folder)
