@@ -411,6 +411,26 @@ def test_people_who_would_be_ruled_out_are_not(tmp_path: Path) -> None:
     assert set(rows["height"].cast(pl.String)) == {"*"}
 
 
+@pytest.mark.parametrize(
+    "model",
+    [{"model": "k-map", "k": 18}, {"model": "delta-presence", "high": 0.5}],
+    ids=["k-map", "presence"],
+)
+def test_models_of_the_population_stand_beside_others(tmp_path: Path, model: dict[str, Any]) -> None:
+    """People of the population whom nobody in the data is like are no class of the release."""
+    strangers = pl.DataFrame(
+        {"age": [20, 59], "region": ["x", "y"], "height": [250.0, 90.0]}, schema=people().select(KNOWN).schema
+    )
+    pl.concat([*[people().select(KNOWN)] * 3, strangers]).write_csv(tmp_path / "everybody.csv")
+    dataset = {"population": {"table": {"path": "everybody.csv"}}}
+    models = [{"model": "k-anonymity", "k": 5}, {"model": "average-risk", "at_most": 0.1}, model]
+    found, rows = released(tmp_path, models, suppression=0.2, dataset=dataset)
+    assert found.plan.anonymity.suppressed_rows > 0
+    sizes = [one.total() for one in classes(rows, "illness")]
+    assert min(sizes) >= (6 if model["model"] == "k-map" else 5)
+    assert len(sizes) / rows.height <= 0.1
+
+
 def test_people_of_the_population_are_counted(tmp_path: Path) -> None:
     """Everybody ten times in the population: 10-map needs no generalization, 11-map does."""
     pl.concat([people().select(KNOWN)] * 10).write_csv(tmp_path / "everybody.csv")

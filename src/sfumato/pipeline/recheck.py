@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import polars as pl
 
 from sfumato.anonymity.baskets import km_violations
-from sfumato.anonymity.holding import holding
+from sfumato.anonymity.holding import holding, only
 from sfumato.classes.grouping import combine, group
 from sfumato.classes.table import Units
 from sfumato.contracts import COUNT
@@ -38,8 +39,11 @@ def check_again(found: Anonymized, counted: pl.DataFrame, population: pl.DataFra
     sensitive = {name: scale.coded(counted[name]) for name, scale in found.scales.items()}
     everybody = None if people is None else people.cast(pl.Int64).to_numpy()
     table = Units(sizes, sensitive, everybody).classes(classes, len(found_sizes))
+    inhabited = only(table, np.flatnonzero(table.sizes > 0))
     for model in found.models:
-        broken = int((~holding([model], table)).sum())
+        # A class that only the population has counts where being in the data is at stake, and nowhere else.
+        presence = model.counts_population and not model.absorbing
+        broken = int((~holding([model], table if presence else inhabited)).sum())
         if broken:
             raise InputError(
                 "recheck-failed",

@@ -97,7 +97,7 @@ def _allowed(task: Task, people: NDArray[np.int64] | None) -> Callable[[NDArray[
     rules: list[Callable[[NDArray[np.bool_]], bool]] = []
     if task.asked.suppression_gap is not None:
         rules += _even(task.table, task.asked.suppression_gap)
-    if people is not None and any(not model.absorbing and model.counts_population for model in task.models):
+    if people is not None and any(float(model.params.get("low", 0)) > 0 for model in task.asked.models):
         # A class of the population that nobody stays in rules its people out.
         rules.append(lambda stays: bool(stays.all()))
     return (lambda stays: all(rule(stays) for rule in rules)) if rules else None
