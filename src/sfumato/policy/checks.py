@@ -245,6 +245,15 @@ def _method(policy: Policy, released: set[str], where: Where) -> Iterator[Proble
                     f"the method {asked.method} makes classes for k-anonymity only",
                     "take the method lattice or partition for other models",
                 )
+    for i, model in enumerate(asked.models if asked.method == "partition" else ()):
+        kind = MODELS.resolve(model.name)
+        if not kind(kind.Params(**model.params)).monotone:
+            yield Problem(
+                where("anonymity", "models", i),
+                f"{model.name} as asked may fail for classes together that keep it apart, and classes of a "
+                "partition may come to have the same labels",
+                "take the method lattice, or another kind of the model",
+            )
     target = policy.dataset.target
     if asked.weights == "target" or asked.measure == "classification":
         key = "weights" if asked.weights == "target" else "measure"
