@@ -14,7 +14,9 @@ import polars as pl
 import pytest
 
 import sfumato as sf
+from sfumato.engines.local import LocalEngine
 from sfumato.pipeline import revisit
+from sfumato.transforms.suppress_items import SuppressItems
 
 QUASI: dict[str, Any] = {"role": "quasi-identifier", "why": "known"}
 TOLD: dict[str, Any] = {"role": "insensitive", "sensitive": True, "why": "told in confidence"}
@@ -296,6 +298,44 @@ def test_baskets_are_released_so_that_two_known_items_find_nobody_alone(tmp_path
     left = found.data["basket"].fill_null("").to_list()
     assert rare(left) == 0
     assert len(set(";".join(left).split(";")) - {""}) > 5
+
+
+@pytest.mark.parametrize("method", ["lattice", "partition"])
+def test_rows_written_otherwise_than_fitted_are_not_released(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """The broken twin: a class that lost its diversity on the way to the file is noticed in the file."""
+    written = LocalEngine.write
+
+    def leveling(self: LocalEngine, frame: pl.LazyFrame, *more: Any, **named: Any) -> Any:
+        return written(self, frame.with_columns(illness=pl.lit("none")), *more, **named)
+
+    monkeypatch.setattr(LocalEngine, "write", leveling)
+    models = [{"model": "k-anonymity", "k": 5}, {"model": "l-diversity", "on": "illness", "l": 2}]
+    with pytest.raises(sf.InputError, match="recheck-failed"):
+        released(tmp_path, models, method=method, suppression=0.05)
+    assert not (tmp_path / "out" / "release").exists()
+
+
+def test_items_that_were_not_suppressed_are_not_released(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SuppressItems, "apply", lambda *given: given[1])
+    table = pl.DataFrame({"basket": ["a;b"] * 20 + ["a;c"], "year": [1, 2, 3] * 7})
+    columns = {
+        "basket": TOLD | {"action": {"do": "suppress-items", "k": 5}},
+        "year": {"role": "insensitive", "why": "season"},
+    }
+    approvals = [{"by": "A. Officer", "what": f"column {name}", "why": "asked"} for name in columns]
+    written = {
+        "sfumato": 1,
+        "dataset": {"name": "shop", "source": {"path": "in memory"}},
+        "columns": columns,
+        "approvals": approvals,
+    }
+    with pytest.raises(sf.InputError, match="recheck-failed"):
+        sf.run(written, table, output=tmp_path / "out", project=tmp_path / "keys")
+    assert not (tmp_path / "out" / "release").exists()
 
 
 def test_hierarchies_that_learn_are_fitted_and_kept(tmp_path: Path) -> None:
