@@ -478,6 +478,33 @@ def test_models_of_the_population_stand_beside_others(tmp_path: Path, model: dic
     assert len(sizes) / rows.height <= 0.1
 
 
+def test_people_ruled_out_on_the_way_to_the_file_are_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a class that the population has nobody is left: that breaks the promise, though no row shows it."""
+    pl.concat([people().select(KNOWN)] * 4).write_csv(tmp_path / "everybody.csv")
+    dataset = {"population": {"table": {"path": "everybody.csv"}}}
+    columns = COLUMNS | {
+        "age": QUASI | {"action": {"do": "drop"}},
+        "height": QUASI | {"action": {"do": "drop"}},
+    }
+    models = [{"model": "delta-presence", "low": 0.05, "high": 0.9}]
+    asked = {"dataset": dataset, "columns": columns}
+    (tmp_path / "a").mkdir()
+    (tmp_path / "everybody.csv").rename(tmp_path / "a" / "everybody.csv")
+    released(tmp_path / "a", models, **{key: dict(part) for key, part in asked.items()})
+    written = LocalEngine.write
+
+    def losing(self: LocalEngine, frame: pl.LazyFrame, *more: Any, **named: Any) -> Any:
+        return written(self, frame.filter(pl.col("region") != "w"), *more, **named)
+
+    monkeypatch.setattr(LocalEngine, "write", losing)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a" / "everybody.csv").rename(tmp_path / "b" / "everybody.csv")
+    with pytest.raises(sf.InputError, match="recheck-failed"):
+        released(tmp_path / "b", models, **asked)
+
+
 def test_people_of_the_population_are_counted(tmp_path: Path) -> None:
     """Everybody ten times in the population: 10-map needs no generalization, 11-map does."""
     pl.concat([people().select(KNOWN)] * 10).write_csv(tmp_path / "everybody.csv")

@@ -122,3 +122,14 @@ def test_a_refusal_says_what_to_do_and_quotes_nothing(name: str, params: dict[st
         applied(name, ["ZZSECRETZZ"], **params)
     assert caught.value.remedy
     assert "ZZSECRETZZ" not in str(caught.value)
+
+
+def test_every_mean_is_shared_by_k_rows_and_the_sum_stays() -> None:
+    values = pl.Series("x", [float(i * i % 97) for i in range(200)])
+    transform = TRANSFORMS.resolve("microaggregate")()
+    counts = values.alias("value").to_frame().group_by("value").len("count")
+    for k in (2, 7, 50):
+        state = transform.fit(counts, transform.Params(k=k), bytes(32))
+        found = transform.apply(values, state, bytes(32))
+        assert found.value_counts()["count"].min() >= k
+        assert found.sum() == pytest.approx(values.sum())
