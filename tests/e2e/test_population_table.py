@@ -96,17 +96,14 @@ def test_values_of_another_type_agree_with_nobody(tmp_path: Path) -> None:
 
 
 def test_values_of_another_type_are_not_missing_ones(tmp_path: Path) -> None:
-    """Thousands of unreadable ages would otherwise hide the few whose age is missing."""
+    """Thousands of unreadable ages would otherwise hide the eight whose age is missing."""
     people = sample().with_columns(
-        pl.when(pl.int_range(pl.len()) < 300).then(None).otherwise("age").alias("age"), region=pl.lit(1)
+        pl.when(pl.int_range(pl.len()) < 8).then(None).otherwise("age").alias("age"), region=pl.lit(1)
     )
     known = people.drop("illness").cast({"age": pl.String})
     odd = pl.DataFrame({"age": ["about 30"] * 5000, "region": [1] * 5000}, schema=known.schema)
     found = release(tmp_path, people, pl.concat([known, odd]))
-    without = release(tmp_path, people, known)
-    assert risk(found, "risk.journalist").value == risk(without, "risk.journalist").value
-    rows = without.data.filter(pl.col("age").is_null()).height
-    assert risk(found, "risk.journalist").value >= 1 / max(300, rows)
+    assert risk(found, "risk.journalist").value == 1 / 8
 
 
 def test_nothing_of_where_the_table_lies_is_released(tmp_path: Path) -> None:
