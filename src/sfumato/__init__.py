@@ -15,7 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sfumato.anonymity.assess import Assessment
-    from sfumato.api import Result, attack, check, evaluate, inspect, mapping, plan, risk, run, verify
+    from sfumato.api import (
+        Result,
+        attack,
+        check,
+        evaluate,
+        inspect,
+        mapping,
+        people_at_risk,
+        plan,
+        risk,
+        run,
+        verify,
+    )
     from sfumato.core.errors import InputError, PolicyError, RefusedError, SfumatoError
     from sfumato.core.values import Decision, Finding, Inventory, Plan
 
@@ -23,7 +35,19 @@ __version__ = "0.1.0"
 
 _PLACES = {
     **dict.fromkeys(
-        ("Result", "attack", "check", "evaluate", "inspect", "mapping", "plan", "risk", "run", "verify"),
+        (
+            "Result",
+            "attack",
+            "check",
+            "evaluate",
+            "inspect",
+            "mapping",
+            "people_at_risk",
+            "plan",
+            "risk",
+            "run",
+            "verify",
+        ),
         "sfumato.api",
     ),
     "Assessment": "sfumato.anonymity.assess",
@@ -48,6 +72,7 @@ __all__ = [
     "evaluate",
     "inspect",
     "mapping",
+    "people_at_risk",
     "plan",
     "risk",
     "run",

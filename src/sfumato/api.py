@@ -210,6 +210,19 @@ def mapping(folder: str | Path, *, project: str | Path | None = None) -> pl.Data
     return revisit.mapping(Path(folder), project=None if project is None else Path(project))
 
 
+def people_at_risk(folder: str | Path, *, project: str | Path | None = None) -> pl.DataFrame:
+    """What the attacks found of single people, from a release's custody: for the house alone.
+
+    Columns ``metric``, ``evidence_id`` and ``risk``, a row for each person of the evidence's sample whom an
+    attack looked at. The ids are random and the same for all attacks of one run: they tell how many people
+    are at risk from several sides, and not who they are.
+
+    Raises:
+        InputError: ``custody-closed`` without the project's keys.
+    """
+    return revisit.people_at_risk(Path(folder), project=None if project is None else Path(project))
+
+
 def verify(release: str | Path, *, key: str | Path | None = None) -> Verification:
     """Check a release against its signed manifest; see :func:`sfumato.release.verify.verify`."""
     path = Path(release)

@@ -184,6 +184,10 @@ class Measure(Protocol):
         """What any node scores at least that merges these classes and suppresses no fewer of their rows."""
 
 
+def nobody(metric: str, rows: NDArray[np.int64], risks: NDArray[np.float64]) -> None:
+    """Keeps nothing of what single people risk."""
+
+
 @dataclass(frozen=True)
 class Comparison:
     """What a probe sees: people before and after, people who were left out, and what the method says.
@@ -205,6 +209,8 @@ class Comparison:
     ``count_population`` counts a table of the population, where there is one: the tuples of columns in
     the release's own terms, and ``count_population_original`` raw. ``population`` is the sampling
     fraction where only that is known.
+    ``groups`` are the columns of the original by whose groups people are compared. ``record`` takes for
+    custody alone what single people risk: a metric, positions in ``original`` and a risk for each.
     ``design`` is "holdout", or "twin" where every row is released and the probe runs on the same
     policy fitted to one half with the other half as control, or "none" where there is no control.
     """
@@ -227,6 +233,8 @@ class Comparison:
     count_population: Callable[[Sequence[str]], pl.DataFrame] | None = None
     count_population_original: Callable[[Sequence[str]], pl.DataFrame] | None = None
     context: Mapping[str, Any] | None = None
+    groups: tuple[str, ...] = ()
+    record: Callable[[str, NDArray[np.int64], NDArray[np.float64]], None] = nobody
 
 
 class Probe(Protocol):

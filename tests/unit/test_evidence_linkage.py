@@ -14,7 +14,7 @@ from sfumato.core.values import Role
 from sfumato.evidence.attacks import linkage
 from sfumato.evidence.attacks.linkage import EXACT, FLAWED, Linkage
 from sfumato.evidence.attacks.matching import TRUST, Classes, claim_best, claim_exact, own_weights
-from sfumato.evidence.attacks.outcomes import surest_right
+from sfumato.evidence.attacks.people import surest_share
 from sfumato.evidence.attacks.registers import sample_rows, with_flaws
 
 COLUMNS = [f"c{j}" for j in range(6)]
@@ -158,8 +158,8 @@ def test_large_tables_are_attacked_with_a_smaller_register(monkeypatch: pytest.M
 def test_the_surest_claims_share_ties_at_the_edge_whatever_the_order() -> None:
     confidence = np.array([0.9, 0.5, 0.5, 0.5, 0.1])
     right = np.array([1.0, 1.0, 0.0, 0.0, 1.0])
-    assert surest_right(confidence, right, 3) == pytest.approx((1 + 2 / 3) / 3)
-    assert surest_right(confidence[::-1], right[::-1], 3) == pytest.approx((1 + 2 / 3) / 3)
+    assert surest_share(confidence, right, 3) == pytest.approx((1 + 2 / 3) / 3)
+    assert surest_share(confidence[::-1], right[::-1], 3) == pytest.approx((1 + 2 / 3) / 3)
 
 
 def test_too_few_claims_have_no_precision() -> None:

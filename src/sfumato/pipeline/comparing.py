@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from sfumato.anonymity.partition.recoding import LocalRecoding
-from sfumato.contracts import COUNT, Comparison
+from sfumato.contracts import COUNT, Comparison, nobody
 from sfumato.core.keyed import derive
 from sfumato.core.values import Finding
 from sfumato.evidence.run import measure
@@ -22,14 +25,47 @@ Count = Callable[[Sequence[str]], pl.DataFrame]
 #: Attacks that run on a twin release where every row is released; the others need no control.
 _NEED_CONTROL = ("linkage",)
 
+_AT_RISK = {"metric": pl.String, "evidence_id": pl.String, "risk": pl.Float64}
 
-def compare(fitted: Fitted, part: pl.LazyFrame, count: Count, control: pl.LazyFrame | None) -> Comparison:
+
+class PeopleAtRisk:
+    """What single people risk, as the attacks tell it: for custody, under ids that say nothing of them.
+
+    A person of the evidence's sample has one random id for all attacks; it is drawn anew for each run, so
+    that neither the source nor another run can be joined to it.
+    """
+
+    def __init__(self) -> None:
+        self._ids: dict[int, str] = {}
+        self._found: list[pl.DataFrame] = []
+
+    def record(self, metric: str, rows: NDArray[np.int64], risks: NDArray[np.float64]) -> None:
+        """Keep the risk of the people in some rows of the sample."""
+        ids = [self._ids.setdefault(int(row), secrets.token_hex(8)) for row in rows]
+        columns = {"metric": [metric] * len(ids), "evidence_id": ids, "risk": np.asarray(risks, dtype=float)}
+        self._found.append(pl.DataFrame(columns, schema=_AT_RISK))
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """Columns ``metric``, ``evidence_id`` and ``risk``, the greatest risks of each metric first."""
+        everybody = pl.concat([pl.DataFrame(schema=_AT_RISK), *self._found])
+        return everybody.sort(["metric", "risk", "evidence_id"], descending=[False, True, False])
+
+
+def compare(
+    fitted: Fitted,
+    part: pl.LazyFrame,
+    count: Count,
+    control: pl.LazyFrame | None,
+    people: PeopleAtRisk | None = None,
+) -> Comparison:
     """The comparison of a fitted release.
 
     Args:
         part: the rows offered to the release.
         count: distinct tuples of released columns with their rows, of the release as written.
         control: rows of people who are neither fitted nor released, or None.
+        people: keeps what single people risk.
     """
     snapshot = fitted.snapshot
     engine, policy = snapshot.engine, snapshot.policy
@@ -64,6 +100,8 @@ def compare(fitted: Fitted, part: pl.LazyFrame, count: Count, control: pl.LazyFr
         count_population=population_counter(snapshot, fitted.describe),
         count_population_original=population_counter(snapshot, lambda people: people),
         context=policy.context.model_dump(),
+        groups=policy.groups,
+        record=nobody if people is None else people.record,
     )
 
 

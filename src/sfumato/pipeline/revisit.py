@@ -23,8 +23,8 @@ from sfumato.policy.model import Evidence, Part, Policy
 from sfumato.project import Project, locate
 from sfumato.project.keys import KEYS
 from sfumato.project.project import FOLDER, PUBLIC_KEY
-from sfumato.release.custody import Custody, open_custody, open_mapping
-from sfumato.release.layout import CUSTODY, DATA, RELEASE
+from sfumato.release.custody import Custody, open_custody, open_table
+from sfumato.release.layout import CUSTODY, DATA, RELEASE, SEALED_MAPPING, SEALED_PEOPLE
 from sfumato.release.manifest import committed
 from sfumato.release.verify import verify
 
@@ -142,8 +142,21 @@ def mapping(folder: Path, *, project: Path | None = None) -> pl.DataFrame:
     Raises:
         InputError: ``custody-closed``, also where the table was not recoded.
     """
+    return _table(folder, SEALED_MAPPING, project)
+
+
+def people_at_risk(folder: Path, *, project: Path | None = None) -> pl.DataFrame:
+    """What single people of a release's evidence risk, from its custody.
+
+    Raises:
+        InputError: ``custody-closed``.
+    """
+    return _table(folder, SEALED_PEOPLE, project)
+
+
+def _table(folder: Path, name: str, project: Path | None) -> pl.DataFrame:
     opened = Project.open(find_project(folder, None, project), create=False)
-    return pl.read_parquet(io.BytesIO(open_mapping(folder / CUSTODY, opened)))
+    return pl.read_parquet(io.BytesIO(open_table(folder / CUSTODY, name, opened)))
 
 
 def find_project(folder: Path, policy: Path | None, project: Path | None) -> Path:

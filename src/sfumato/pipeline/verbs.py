@@ -20,7 +20,7 @@ from sfumato.engines.sources import FileSource
 from sfumato.evidence import probe
 from sfumato.gate import FLOOR, decide, is_approved, loosened
 from sfumato.inventory import take_inventory
-from sfumato.pipeline.comparing import compare, counted, evidence
+from sfumato.pipeline.comparing import PeopleAtRisk, compare, counted, evidence
 from sfumato.pipeline.fitting import Fitted, fit
 from sfumato.pipeline.recheck import check_again, check_baskets
 from sfumato.pipeline.snapshot import EXAMINED, IDENTITY, Snapshot
@@ -29,7 +29,7 @@ from sfumato.policy.load import LoadedPolicy
 from sfumato.release.account import DataFile
 from sfumato.release.assemble import Release, assemble
 from sfumato.release.custody import commit
-from sfumato.release.layout import RELEASE
+from sfumato.release.layout import RELEASE, SEALED_MAPPING, SEALED_PEOPLE
 from sfumato.release.writer import Outgoing
 
 
@@ -202,7 +202,8 @@ def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | N
         check_baskets(fitted.plan.steps, count)
         watch.stage("comparing people before and after")
         control = snapshot.part(held_out=True) if fitted.plan.holdout_rows else None
-        comparison = compare(fitted, part, count, control)
+        people = PeopleAtRisk()
+        comparison = compare(fitted, part, count, control, people)
         probes = loaded.policy.evidence.probes() if loaded.policy.evidence is not None else ()
         findings = evidence(snapshot, comparison, probes, lambda name: watch.stage(f"measuring {name}"))
         findings += _earlier(snapshot)
@@ -225,9 +226,15 @@ def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | N
             },
             salt=snapshot.salt,
             meanings=_meanings(findings),
-            mapping=None if fitted.recoding is None else _parquet(fitted.recoding.mapping()),
+            tables=_tables(fitted, people),
         )
     return Outcome(snapshot.inventory, fitted.plan, tuple(findings), decision, release, fitted.types())
+
+
+def _tables(fitted: Fitted, people: PeopleAtRisk) -> dict[str, bytes]:
+    """The tables of custody: which value became which label, and what single people risk."""
+    found = {SEALED_PEOPLE: _parquet(people.table)}
+    return found if fitted.recoding is None else found | {SEALED_MAPPING: _parquet(fitted.recoding.mapping())}
 
 
 def _parquet(table: pl.DataFrame) -> bytes:

@@ -377,6 +377,12 @@ class Policy(Section):
         """Whether somebody answers for ``what`` ("column age", "gate risk.worst_class")."""
         return any(" ".join(approval.what.split()) == what for approval in self.approvals)
 
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The columns whose groups of people are compared, as the fairness measure names them."""
+        fairness = self.evidence.fairness if self.evidence is not None else None
+        return () if fairness is None else tuple(fairness.params.get("groups", ()))
+
     def named(self, role: Role) -> tuple[str, ...]:
         """The columns of a role, in the policy's order."""
         return tuple(name for name, column in self.columns.items() if column.role is role)

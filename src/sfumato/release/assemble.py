@@ -57,7 +57,7 @@ def assemble(
     private: Mapping[str, Any],
     salt: bytes | None = None,
     meanings: Mapping[str, str] | None = None,
-    mapping: bytes | None = None,
+    tables: Mapping[str, bytes] | None = None,
 ) -> Release:
     """Write every document beside the data already staged, sign, seal, verify, and give it its name.
 
@@ -73,7 +73,7 @@ def assemble(
             the names are published with a commitment each, the values go to custody.
         salt: of the commitments, 32 bytes; by default the project's for this dataset and plan.
         meanings: one line for each metric, for the dossier.
-        mapping: which value became which label, as a Parquet file, for custody.
+        tables: Parquet files for custody, by their sealed names.
 
     Raises:
         InputError: ``output-failed``: the data folder does not hold just the files named, or the staged
@@ -107,7 +107,7 @@ def assemble(
         decision=decision,
         private=private,
         salt=salt,
-        mapping=mapping,
+        tables=tables,
     )
     for name, secret in kept.items():
         outgoing.keep(name, secret)

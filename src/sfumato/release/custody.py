@@ -17,7 +17,7 @@ from sfumato.core.canonical import canonical_json, commitment
 from sfumato.core.errors import InputError
 from sfumato.core.values import Decision, Finding, Plan
 from sfumato.project import Project
-from sfumato.release.layout import SEALED_EVIDENCE, SEALED_MAPPING, SEALED_PLAN, SEALED_PRIVATE
+from sfumato.release.layout import SEALED_EVIDENCE, SEALED_PLAN, SEALED_PRIVATE
 
 
 def commit(salt: bytes, name: str, value: Any) -> str:
@@ -53,21 +53,21 @@ def sealed(
     decision: Decision,
     private: Mapping[str, Any],
     salt: bytes,
-    mapping: bytes | None = None,
+    tables: Mapping[str, bytes] | None = None,
 ) -> dict[str, bytes]:
-    """The files of custody, by name, encrypted; ``mapping`` is a Parquet file of values and labels."""
+    """The files of custody, by name, encrypted; ``tables`` are Parquet files by their sealed names."""
     evidence = {
         "findings": [finding.model_dump(mode="json") for finding in findings],
         "decision": decision.model_dump(mode="json"),
     }
     commitments = {name: commit(salt, name, value) for name, value in private.items()}
     kept = {"salt": salt.hex(), "private": dict(private), "commitments": commitments}
-    files = {
+    return {
         SEALED_PLAN: project.seal(plan.to_json()),
         SEALED_EVIDENCE: project.seal(canonical_json(evidence)),
         SEALED_PRIVATE: project.seal(canonical_json(kept)),
+        **{name: project.seal(table) for name, table in (tables or {}).items()},
     }
-    return files if mapping is None else files | {SEALED_MAPPING: project.seal(mapping)}
 
 
 def open_custody(folder: Path, project: Project) -> Custody:
@@ -99,13 +99,13 @@ def open_custody(folder: Path, project: Project) -> Custody:
         ) from None
 
 
-def open_mapping(folder: Path, project: Project) -> bytes:
-    """Which value became which label: a Parquet file, for the house alone.
+def open_table(folder: Path, name: str, project: Project) -> bytes:
+    """A table of custody by its sealed name: a Parquet file, for the house alone.
 
     Raises:
         InputError: ``custody-closed``: there is none, it is altered, or sealed to another project.
     """
-    return _opened(folder / SEALED_MAPPING, project)
+    return _opened(folder / name, project)
 
 
 def _opened(path: Path, project: Project) -> bytes:

@@ -25,7 +25,9 @@ SEALED_EVIDENCE = "evidence.json.age"
 SEALED_PRIVATE = "private.json.age"
 #: Which value became which label; there only where the table was recoded.
 SEALED_MAPPING = "mapping.parquet.age"
-CUSTODY_FILES = (SEALED_PLAN, SEALED_EVIDENCE, SEALED_PRIVATE, SEALED_MAPPING)
+#: What single people risk, under random ids.
+SEALED_PEOPLE = "people.parquet.age"
+CUSTODY_FILES = (SEALED_PLAN, SEALED_EVIDENCE, SEALED_PRIVATE, SEALED_MAPPING, SEALED_PEOPLE)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfumato.evidence.attacks.matching import Claims
+from sfumato.evidence.attacks.people import surest_share
 from sfumato.evidence.intervals import newcombe, wilson
 from sfumato.evidence.report import Figure
 
@@ -59,7 +60,7 @@ class Outcome:
         right = np.concatenate([found, np.zeros(len(apparent))])
         surest = min(len(right), max(LEAST_CLAIMS, round(SUREST * len(right))))
         if surest >= LEAST_CLAIMS:
-            share = surest_right(np.concatenate([claims.confidence, strangers.confidence]), right, surest)
+            share = surest_share(np.concatenate([claims.confidence, strangers.confidence]), right, surest)
             figures["linkage.precision"] = wilson(share, surest)
         return cls(figures, len(found), len(apparent), surest, control.value)
 
@@ -97,18 +98,3 @@ def strangers_found(
 def shared(found: NDArray[np.bool_], rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """1 / rows where something was found, else 0."""
     return np.where(found, 1 / np.maximum(1, rows), 0.0)
-
-
-def surest_right(confidence: NDArray[np.float64], right: NDArray[np.float64], surest: int) -> float:
-    """The mean of ``right`` over the ``surest`` claims of greatest confidence.
-
-    Claims that tie at the edge count as far as there is room for them, so that no order of the
-    register makes a difference.
-
-    >>> surest_right(np.array([0.9, 0.5, 0.5]), np.array([1.0, 1.0, 0.0]), 2)
-    0.75
-    """
-    edge = np.sort(confidence)[len(confidence) - surest]
-    above, at = confidence > edge, confidence == edge
-    room = surest - int(above.sum())
-    return float((right[above].sum() + room * right[at].mean()) / surest)
