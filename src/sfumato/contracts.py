@@ -206,6 +206,9 @@ class Comparison:
     of its labels and some values as ``describe`` leaves them (no label can be computed for a person who
     is not in the release) it says which labels cover which values, shape (labels, values).
     ``overlapping`` names those columns.
+    Where a person may have several rows, each has one here, drawn by key, and both counts are of people;
+    ``alike`` and ``alike_original`` are there if the release links the rows of a person: of some columns
+    they give the people who have the same tuples as often, shape (classes,).
     ``count_population`` counts a table of the population, where there is one: the tuples of columns in
     the release's own terms, and ``count_population_original`` raw. ``population`` is the sampling
     fraction where only that is known.
@@ -230,6 +233,8 @@ class Comparison:
     population: float | None = None
     covers: Callable[[str, pl.Series, pl.Series], NDArray[np.bool_]] | None = None
     overlapping: tuple[str, ...] = ()
+    alike: Callable[[Sequence[str]], NDArray[np.int64]] | None = None
+    alike_original: Callable[[Sequence[str]], NDArray[np.int64]] | None = None
     count_population: Callable[[Sequence[str]], pl.DataFrame] | None = None
     count_population_original: Callable[[Sequence[str]], pl.DataFrame] | None = None
     context: Mapping[str, Any] | None = None

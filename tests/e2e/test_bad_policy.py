@@ -238,10 +238,10 @@ UNFIT: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("column age", "needs dates", "column-values"),
     ),
     "numbers of dates": ("{kind: dates, levels: [year]}", INTERVALS, ("column joined", "needs numbers")),
-    "people with several rows": (
+    "too few people with several rows": (
         "dataset:\n",
         "dataset:\n  subject: region\n",
-        ("subject-rows", "one row a person"),
+        ("anonymity-impossible", "allow more suppression"),
     ),
     "a key that is none": ("dataset:\n", "dataset:\n  key: region\n", ("dataset.key", "every row apart")),
 }

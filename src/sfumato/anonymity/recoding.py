@@ -25,24 +25,29 @@ class FullDomain:
 
     ``mappings`` has for each generalized column its distinct ``value``s and their ``label``; columns
     at level 0 have none and stay as they are. ``classes`` has one row for each class with a flag.
-    Both are as private as the data.
+    Both are as private as the data. With ``person``, the column of whose a row is, ``classes`` has that
+    too: a person's rows then stay or go together.
     """
 
     columns: tuple[str, ...]
     mappings: Mapping[str, pl.DataFrame]
     classes: pl.DataFrame
+    person: str | None = None
 
     @classmethod
-    def fit(cls, table: TupleTable, ladders: Sequence[Ladder], solution: Solution) -> FullDomain:
-        """The recoding that a search found."""
+    def fit(
+        cls, table: TupleTable, ladders: Sequence[Ladder], solution: Solution, person: str | None = None
+    ) -> FullDomain:
+        """The recoding that a search found, for people as a whole if ``person`` is one of the others."""
         mappings = {
             ladder.column: pl.DataFrame({"value": ladder.values, "label": ladder.labels[level]})
             for ladder, level in zip(ladders, solution.levels, strict=True)
             if level > 0
         }
-        labelled = _labelled(table.tuples.select(table.columns), mappings)
+        keys = table.columns if person is None else (*table.columns, person)
+        labelled = _labelled(table.tuples.select(keys), mappings)
         classes = labelled.with_columns(pl.Series(_KEPT, solution.kept)).unique(maintain_order=True)
-        return cls(table.columns, mappings, classes)
+        return cls(table.columns, mappings, classes, person)
 
     def label(self, batch: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
         """The batch with its columns' labels, nothing suppressed; and which rows stay.
@@ -53,8 +58,9 @@ class FullDomain:
         labelled = _labelled(batch, self.mappings)
         if not self.columns:
             return labelled, pl.Series(_KEPT, [True]).new_from_index(0, batch.height)
-        kept = labelled.select(self.columns).join(
-            self.classes, on=self.columns, how="left", nulls_equal=True, maintain_order="left"
+        keys = self.columns if self.person is None else (*self.columns, self.person)
+        kept = labelled.select(keys).join(
+            self.classes, on=keys, how="left", nulls_equal=True, maintain_order="left"
         )[_KEPT]
         if kept.null_count():
             raise unknown_rows(kept.null_count())

@@ -95,6 +95,14 @@ class TupleTable:
         """The number of rows in all."""
         return int(self.counts.sum())
 
+    def people(self, column: str, person: str) -> pl.DataFrame:
+        """:meth:`values` with the people who have each as ``count``; ``person`` says whose a row is."""
+        return (
+            self.tuples.group_by(pl.col(column).alias("value"))
+            .agg(pl.col(person).n_unique().alias("count"), pl.col(FIRST).min().alias("first"))
+            .sort("first")
+        )
+
     def values(self, column: str) -> pl.DataFrame:
         """One column's distinct ``value`` with its ``count`` and the ``first`` row that has it."""
         return (

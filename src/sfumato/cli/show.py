@@ -322,11 +322,15 @@ def _why(console: Console, found: AnonymityPlan) -> None:
     console.print(table)
 
 
+#: What is counted in a class, where it is not just rows.
+_UNITS = {"row": "", "person": " people", "whole person": " people with the same rows"}
+
+
 def _anonymity(console: Console, found: AnonymityPlan) -> None:
     models = _text(", ".join(map(_model, found.models)), style="bold")
     console.print(models, f"by {found.method}{_searched(found)}", soft_wrap=True)
     console.print(
-        f"{found.classes:,} classes, the smallest of {found.smallest_class}; "
+        f"{found.classes:,} classes, the smallest of {found.smallest_class}{_UNITS[found.unit]}; "
         f"{found.suppressed_rows:,} of {found.rows:,} rows suppressed ({_share(found.suppressed_share)}); "
         f"granularity {found.granularity:.3f}"
     )

@@ -39,7 +39,7 @@ CODES: dict[str, str] = {
     "anonymity-impossible": "No recoding satisfies the privacy models within the suppression allowed.",
     "search-too-large": "A search space is beyond what the optimal search may enumerate.",
     "recheck-failed": "The rows as written do not satisfy the privacy models that the plan promised.",
-    "subject-rows": "A person has several rows where the method treats each row as a person.",
+    "subject-rows": "A person has several rows, and the method, a model or a pseudonym does not go with that.",
     "snapshot": "A recoding fitted for one snapshot was applied to values it has never seen.",
     "output-exists": "The output folder exists and is not one that may be replaced.",
     "output-failed": "The output could not be written completely; nothing was left under its final name.",

@@ -139,10 +139,12 @@ class AnonymityPlan(Value):
     average, from 0 (untouched) to 1 (nothing said), suppressed rows counted as 1. ``lattice`` and
     ``checked`` count nodes where there are any; no node scores less than ``bound``. ``why`` says of each
     column what a level more or less would change; it stays in custody, for what an algorithm did not
-    choose tells of people.
+    choose tells of people. ``unit`` is what counts in a class: rows, people with a row in it, or people
+    whose rows are all the same.
     """
 
     method: str
+    unit: Literal["row", "person", "whole person"] = "row"
     models: tuple[dict[str, Any], ...]
     levels: dict[str, int]
     heights: dict[str, int]

@@ -18,6 +18,7 @@ from sfumato.evidence.run import measure
 from sfumato.pipeline.fitting import Fitted, fit
 from sfumato.pipeline.population import population_counter
 from sfumato.pipeline.snapshot import IDENTITY, Snapshot, part_of
+from sfumato.pipeline.subjects import one_row_each, people_alike, people_of
 from sfumato.policy.model import Part
 
 Count = Callable[[Sequence[str]], pl.DataFrame]
@@ -63,17 +64,22 @@ def compare(
 
     Args:
         part: the rows offered to the release.
-        count: distinct tuples of released columns with their rows, of the release as written.
+        count: distinct tuples of released columns with their rows, of the release as written; where a
+            person has several, people are counted on the rows that were written.
         control: rows of people who are neither fitted nor released, or None.
         people: keeps what single people risk.
     """
     snapshot = fitted.snapshot
     engine, policy = snapshot.engine, snapshot.policy
     size = policy.evidence.sample if policy.evidence is not None else 50_000
-    sample = engine.sample(part, derive(snapshot.release_key, "evidence"), size, IDENTITY)
+    people_count = fitted.linked is not None
+    rows = fitted.rows(part)
+    sample = engine.sample(
+        _one_row_each(fitted, part), derive(snapshot.release_key, "evidence"), size, IDENTITY
+    )
     labelled, kept = fitted.label(sample)
     outside = (
-        engine.sample(control, derive(snapshot.release_key, "control"), size, IDENTITY)
+        engine.sample(_one_row_each(fitted, control), derive(snapshot.release_key, "control"), size, IDENTITY)
         if control is not None
         else sample.head(0)
     )
@@ -88,8 +94,10 @@ def compare(
         kept=kept.to_numpy(),
         control=part_of(outside),
         describe=fitted.describe,
-        count=count,
-        count_original=lambda columns: counted(part, columns),
+        count=(lambda columns: people_of(rows, columns)) if people_count else count,
+        count_original=lambda columns: people_of(part, columns) if people_count else counted(part, columns),
+        alike=(lambda columns: people_alike(rows, columns)) if fitted.linked else None,
+        alike_original=(lambda columns: people_alike(part, columns)) if fitted.linked else None,
         centers=fitted.centers(),
         key=derive(snapshot.release_key, "probes"),
         design="none" if control is None else "holdout",
@@ -103,6 +111,13 @@ def compare(
         groups=policy.groups,
         record=nobody if people is None else people.record,
     )
+
+
+def _one_row_each(fitted: Fitted, part: pl.LazyFrame) -> pl.LazyFrame:
+    """The rows that stand for their people in the evidence."""
+    if fitted.linked is None:
+        return part
+    return one_row_each(part, derive(fitted.snapshot.release_key, "one row each"))
 
 
 def _offered(fitted: Fitted) -> float:

@@ -31,11 +31,18 @@ from sfumato.pipeline.methods.task import (
 )
 from sfumato.pipeline.population import population_counter
 from sfumato.pipeline.snapshot import IDENTITY, UNIT, Snapshot, part_of
+from sfumato.pipeline.subjects import links_rows, several_rows
 from sfumato.policy.model import Anonymity, Column
 from sfumato.transforms import TRANSFORMS
 from sfumato.transforms.generalize import hierarchy
 
 _OWN = (ROW, IDENTITY, UNIT)
+
+#: What counts in a class, by whether the release links the rows of a person; None if each has one.
+UNITS = {None: "row", False: "person", True: "whole person"}
+
+#: The one model of a sensitive column that bounds how many people of a class have any of its values.
+ALPHA_K = "alpha-k"
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,8 @@ class Fitted:
     snapshot: Snapshot
     plan: Plan
     anonymized: Anonymized | None = None
+    #: Where a person has several rows: does the release say which are one person's? None if each has one.
+    linked: bool | None = None
 
     @property
     def recoding(self) -> Recoding | None:
@@ -61,7 +70,7 @@ class Fitted:
         changed = [
             _one_zero(
                 TRANSFORMS.resolve(step.action)().apply(
-                    batch[step.column], _state(self.snapshot, step), _key(self.snapshot, step)
+                    _read(batch, step), _state(self.snapshot, step), _key(self.snapshot, step)
                 )
             )
             for step in self.plan.steps
@@ -150,6 +159,16 @@ class Fitted:
         return found
 
 
+def _read(batch: pl.DataFrame, step: Step) -> pl.Series:
+    """What a step's transform is applied to: its column, or what tells rows apart for one of their own."""
+    if step.params.get("each") != "row":
+        return batch[step.column]
+    if IDENTITY not in batch.columns:
+        # People who are not of the snapshot have no row in it, and no pseudonym.
+        return pl.Series(step.column, [None], dtype=pl.UInt64).new_from_index(0, batch.height)
+    return batch[IDENTITY].alias(step.column)
+
+
 def _one_zero(values: pl.Series) -> pl.Series:
     """Numbers without a negative zero, which counts as equal to zero and is written differently."""
     if not values.dtype.is_float():
@@ -185,12 +204,15 @@ def fit(snapshot: Snapshot, part: pl.LazyFrame, held_out: int, progress: Progres
         steps=steps,
     )
     _check_key(snapshot, part)
-    _one_row_each(snapshot, part)
-    fitted = Fitted(snapshot, plan)
+    linked = links_rows(snapshot, part, steps) if several_rows(snapshot, part) else None
+    fitted = Fitted(snapshot, plan, linked=linked)
     if policy.anonymity is None:
         return fitted
+    if linked is not None:
+        _refuse_for_people(policy.anonymity, linked)
     anonymized = METHODS.resolve(policy.anonymity.method)(_task(fitted, part, policy.anonymity), progress)
-    return Fitted(snapshot, plan.model_copy(update={"anonymity": anonymized.plan}), anonymized)
+    told = anonymized.plan.model_copy(update={"unit": UNITS[linked]})
+    return Fitted(snapshot, plan.model_copy(update={"anonymity": told}), anonymized, linked)
 
 
 def _task(fitted: Fitted, part: pl.LazyFrame, asked: Anonymity) -> Task:
@@ -200,7 +222,8 @@ def _task(fitted: Fitted, part: pl.LazyFrame, asked: Anonymity) -> Task:
     models = models_of(asked)
     target = snapshot.policy.dataset.target if looks_at_target(asked) else None
     groups = asked.suppression_gap.groups if asked.suppression_gap is not None else ()
-    others = (*looked_at(models), *groups, *((target,) if target is not None else ()))
+    whose = (UNIT,) if fitted.linked is not None else ()
+    others = (*looked_at(models), *groups, *((target,) if target is not None else ()), *whose)
     others = tuple(name for name in dict.fromkeys(others) if name not in columns)
     table = tuples(fitted, part, columns, others)
     folder = str(snapshot.folder)
@@ -220,7 +243,7 @@ def _task(fitted: Fitted, part: pl.LazyFrame, asked: Anonymity) -> Task:
         table,
         tuple(fitted.plan.step(name) for name in columns),
         folder,
-        scales_of(asked, table, folder),
+        scales_of(asked, table, folder, *whose),
         models,
         everybody(columns) if everybody is not None and counted else None,
         target,
@@ -228,6 +251,8 @@ def _task(fitted: Fitted, part: pl.LazyFrame, asked: Anonymity) -> Task:
         rows,
         DRAW,
         IDENTITY,
+        UNIT if fitted.linked is not None else None,
+        bool(fitted.linked),
     )
 
 
@@ -359,16 +384,32 @@ def _check_key(snapshot: Snapshot, part: pl.LazyFrame) -> None:
         )
 
 
-def _one_row_each(snapshot: Snapshot, part: pl.LazyFrame) -> None:
-    """Refuse several rows a person: the classes of recodings and of the class risks count rows."""
-    if snapshot.policy.dataset.subject is None:
-        return
-    counts = part.select(pl.len().alias("rows"), pl.col(UNIT).n_unique().alias("people"))
-    rows, people = counts.collect(engine="streaming").row(0)
-    if rows > people:
+def _refuse_for_people(asked: Anonymity, linked: bool) -> None:
+    """Refuse what cannot be promised to people of several rows.
+
+    Raises:
+        InputError: ``subject-rows``.
+    """
+    if asked.method != "lattice":
         raise InputError(
             "subject-rows",
-            f"{rows - people} of {rows} rows belong to a person who has another one",
-            where="dataset.subject",
-            remedy="bring the source to one row a person first: this method counts rows as people",
+            f"people have several rows, and the method {asked.method} counts rows as people",
+            where="anonymity.method",
+            remedy="use the method lattice, or bring the source to one row a person",
         )
+    for part, model in zip(asked.models, models_of(asked), strict=True):
+        if model.counts_population:
+            raise InputError(
+                "subject-rows",
+                "people have several rows, and a table of the population has one of each",
+                where="anonymity.models",
+                remedy="leave models of the population out, or bring the source to one row a person",
+            )
+        if linked and model.on is not None and part.name != ALPHA_K:
+            raise InputError(
+                "subject-rows",
+                "the release links a person's rows, so their sensitive values are known together: different "
+                "values in a class say nothing of one that everybody in it has",
+                where="anonymity.models",
+                remedy="ask for alpha-k-anonymity, which bounds how many have any value, or do not link rows",
+            )

@@ -10,11 +10,13 @@ import polars as pl
 from sfumato.anonymity.baskets import km_violations
 from sfumato.anonymity.holding import holding, only
 from sfumato.classes.grouping import combine, group
-from sfumato.classes.table import Units
+from sfumato.classes.subjects import Subjects
+from sfumato.classes.table import ClassTable, Units
 from sfumato.contracts import COUNT
 from sfumato.core.errors import InputError
 from sfumato.core.values import Step
 from sfumato.pipeline.methods.task import Anonymized, dense
+from sfumato.pipeline.snapshot import UNIT
 from sfumato.transforms.suppress_items import Baskets, SuppressItems
 
 
@@ -39,11 +41,45 @@ def check_again(found: Anonymized, counted: pl.DataFrame, population: pl.DataFra
     sensitive = {name: scale.coded(counted[name]) for name, scale in found.scales.items()}
     everybody = None if people is None else people.cast(pl.Int64).to_numpy()
     table = Units(sizes, sensitive, everybody).classes(classes, len(found_sizes))
-    inhabited = only(table, np.flatnonzero(table.sizes > 0))
+    _refuse_broken(found, only(table, np.flatnonzero(table.sizes > 0)), table)
+
+
+def check_people_again(found: Anonymized, counted: pl.DataFrame, rows: pl.DataFrame, linked: bool) -> None:
+    """Check the privacy models on people, where they may have several rows.
+
+    Args:
+        counted: as :func:`check_again` takes it, of the rows as written.
+        rows: the rows that were to be written, by tuple and person (column :data:`UNIT`), with their
+            number.
+        linked: whether a person's rows hang together.
+
+    Raises:
+        InputError: ``recheck-failed``, also if other rows were written than those.
+    """
+    names = [name for name in counted.columns if name != COUNT]
+    meant = rows.group_by(names).agg(pl.col(COUNT).sum())
+    both = counted.join(meant, on=names, how="full", nulls_equal=True)
+    if both.filter(pl.col(COUNT).ne_missing(pl.col(f"{COUNT}_right"))).height:
+        raise InputError(
+            "recheck-failed",
+            "the rows as written are not those whose people were counted",
+            remedy="nothing was released; please report this as a bug",
+        )
+    counts = rows[COUNT].cast(pl.Int64).to_numpy()
+    sensitive = {name: scale.coded(rows[name]) for name, scale in found.scales.items()}
+    subjects = Subjects(dense(rows[UNIT]), linked)
+    tuples, _ = group(combine([dense(rows[name]) for name in found.recoding.columns]), counts)
+    classes = subjects.classes(tuples, counts)
+    table = subjects.table(Units(counts, sensitive), classes, int(classes.max(initial=-1)) + 1)
+    _refuse_broken(found, table, table)
+
+
+def _refuse_broken(found: Anonymized, inhabited: ClassTable, every: ClassTable) -> None:
+    """Refuse classes that break a model; ``every`` has those of the population that nobody is in too."""
     for model in found.models:
         # A class that only the population has counts where being in the data is at stake, and nowhere else.
         presence = model.counts_population and not model.absorbing
-        broken = int((~holding([model], table if presence else inhabited)).sum())
+        broken = int((~holding([model], every if presence else inhabited)).sum())
         if broken:
             raise InputError(
                 "recheck-failed",

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from sfumato.anonymity.assess import Assessment, assess
-from sfumato.contracts import ROW
+from sfumato.contracts import COUNT, ROW
 from sfumato.core.errors import InputError, PolicyError, Problem
 from sfumato.core.keyed import derive
 from sfumato.core.values import Decision, Finding, Inventory, Plan, Role
@@ -22,8 +22,8 @@ from sfumato.gate import FLOOR, decide, is_approved, loosened
 from sfumato.inventory import take_inventory
 from sfumato.pipeline.comparing import PeopleAtRisk, compare, counted, evidence
 from sfumato.pipeline.fitting import Fitted, fit
-from sfumato.pipeline.recheck import check_again, check_baskets
-from sfumato.pipeline.snapshot import EXAMINED, IDENTITY, Snapshot
+from sfumato.pipeline.recheck import check_again, check_baskets, check_people_again
+from sfumato.pipeline.snapshot import EXAMINED, IDENTITY, UNIT, Snapshot
 from sfumato.policy.checks import check_policy, population_columns, unknown_columns
 from sfumato.policy.load import LoadedPolicy
 from sfumato.release.account import DataFile
@@ -198,7 +198,7 @@ def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | N
         data = [_data_file(path, fitted.types()) for path in written]
         recheck_columns(fitted, data)
         if fitted.anonymized is not None:
-            check_again(fitted.anonymized, count(fitted.anonymized.counted), fitted.population())
+            _check_again(fitted, part, count(fitted.anonymized.counted))
         check_baskets(fitted.plan.steps, count)
         watch.stage("comparing people before and after")
         control = snapshot.part(held_out=True) if fitted.plan.holdout_rows else None
@@ -229,6 +229,17 @@ def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | N
             tables=_tables(fitted, people),
         )
     return Outcome(snapshot.inventory, fitted.plan, tuple(findings), decision, release, fitted.types())
+
+
+def _check_again(fitted: Fitted, part: pl.LazyFrame, counted: pl.DataFrame) -> None:
+    """Hold the privacy models against the rows as written, or the people whose rows they are."""
+    found = fitted.anonymized
+    assert found is not None
+    if fitted.linked is None:
+        check_again(found, counted, fitted.population())
+        return
+    rows = fitted.rows(part).group_by([*found.counted, UNIT]).len(COUNT).collect(engine="streaming")
+    check_people_again(found, counted, rows, fitted.linked)
 
 
 def _tables(fitted: Fitted, people: PeopleAtRisk) -> dict[str, bytes]:

@@ -156,6 +156,7 @@ def public_plan(plan: Plan) -> dict[str, Any]:
     if anonymity is not None:
         written["anonymity"] = {
             "method": anonymity.method,
+            "unit": anonymity.unit,
             "models": [without_whereabouts(model) for model in anonymity.models],
             "levels": dict(levels),
             "heights": dict(heights),

@@ -25,6 +25,7 @@ from sfumato.release.residual import families, headline, limits, residual, summa
 from sfumato.release.words import (
     METHODS,
     SCORES,
+    UNITS,
     STATUSES,
     action_words,
     interval,
@@ -60,6 +61,7 @@ def dossier_html(account: Account, digests: Mapping[str, str]) -> bytes:
         status=STATUSES,
         methods=METHODS,
         scores=SCORES,
+        units=UNITS,
     )
     groups = families(account.findings)
     page = environment.from_string(_packaged("dossier.html.j2")).render(

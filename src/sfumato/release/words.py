@@ -152,6 +152,14 @@ METHODS = {
     "cells": "local suppression: single cells are blanked, as few as it takes",
 }
 
+#: What counts in a class where people have several rows.
+UNITS = {
+    "person": "people, each once in every class that they have a row in; nothing says which rows are one "
+    "person's",
+    "whole person": "people with all of their rows, for the release says which are one person's: a class has "
+    "the same rows, as often, of everybody in it",
+}
+
 #: What the score of each method is.
 SCORES = {
     "lattice": "by the policy's measure",

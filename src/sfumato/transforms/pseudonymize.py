@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import polars as pl
 from pydantic import Field, model_validator
@@ -22,6 +22,8 @@ class Pseudonymize:
 
     With ``join`` the pseudonyms are the same in every release of the project that names the domain,
     so that its releases can be joined; that lets a recipient join them too, and the policy says why.
+    With ``each: row`` every row gets a pseudonym of its own, so that nothing holds the rows of a person
+    together.
     """
 
     summary: ClassVar[str] = "keyed pseudonyms (ISO/IEC 20889: pseudonymization), new in every release"
@@ -32,11 +34,14 @@ class Pseudonymize:
         domain: Annotated[str, Field(min_length=1, max_length=100)]
         join: Annotated[str | None, Field(min_length=1, description="why releases must be joinable")] = None
         length: Annotated[int, Field(ge=16, le=64)] = 32
+        each: Literal["value", "row"] = "value"
 
         @model_validator(mode="after")
         def _even(self) -> Self:
             if self.length % 2:
                 raise ValueError("length must be even")
+            if self.each == "row" and self.join is not None:
+                raise ValueError("a pseudonym of each row joins nothing: leave join or each out")
             return self
 
     @staticmethod

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from pydantic import Field
 
 from sfumato import contracts
@@ -13,6 +15,9 @@ from sfumato.transforms.numbers import require_numbers
 
 #: Floats have no halves beyond.
 _FAR = 2.0**52
+
+#: Up to which size of a number its so many decimals are its own, and not what a product leaves.
+_DECIMALS = ((1e9, 6), (1e3, 12))
 
 
 class Round:
@@ -42,11 +47,24 @@ class Round:
         del key
         to = float(state["to"])
         whole = batch.dtype.is_integer() and to.is_integer()
-        numbers = pl.col(batch.name) if whole else pl.col(batch.name).cast(pl.Float64)
-        steps = numbers.cast(pl.Float64) / to
-        rounded = (steps + 0.5).floor() * to
-        rounded = rounded.round().cast(pl.Int64, strict=False) if whole else rounded.round(12)
+        numbers = batch if whole else batch.cast(pl.Float64)
+        # In NumPy, whose quotients do not depend on how many there are.
+        with np.errstate(over="ignore", invalid="ignore"):
+            steps = numbers.cast(pl.Float64).to_numpy() / to
+            rounded = pl.Series(batch.name, _without_noise(np.floor(steps + 0.5) * to, to))
+        if whole:
+            rounded = rounded.cast(pl.Int64, strict=False)
         # So far out every number that there is is a multiple already.
-        return batch.to_frame().select(pl.when(steps.abs() < _FAR).then(rounded).otherwise(numbers))[
-            batch.name
-        ]
+        near = pl.Series(np.abs(steps) < _FAR) & numbers.is_not_null()
+        return rounded.zip_with(near, numbers)
+
+
+def _without_noise(multiples: NDArray[np.float64], to: float) -> NDArray[np.float64]:
+    """Multiples of a fraction as they are written: 0.3, and not 0.30000000000000004."""
+    if to.is_integer():
+        return multiples
+    found = multiples.copy()
+    for size, decimals in _DECIMALS:
+        small = np.abs(multiples) < size
+        found[small] = np.round(multiples[small], decimals)
+    return found

@@ -139,6 +139,10 @@ class Grid:
         least = max(least, least_rows(models, table, ~open_))
         return Checked(base, numbers, sizes, holding(models, table), open_, least, least > limit)
 
+    def people(self, checked: Checked) -> NDArray[np.int64]:
+        """The people of each class, shape (classes,): a row is a person."""
+        return checked.sizes
+
     def gone(self, checked: Checked, holds: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The rows by value of the classes that do not hold, as ``people`` of the columns."""
         if holds.all():

@@ -57,14 +57,14 @@ class Merging:
         self._firsts = np.cumsum([0, *(len(column) for column in widths)]).tolist()[:-1]
         by_values = sorted(range(len(widths)), key=lambda column: (-widths[column][0], column))
         self._merged = by_values[:_COLUMNS]
-        self._all = Merged(matrix, units)
+        self.all = Merged(matrix, units)
         self._kept: dict[tuple[tuple[int, int], ...], Merged] = {}
         self._asked: Counter[tuple[tuple[int, int], ...]] = Counter()
         self._room = _KEPT * len(units.counts)
 
     def of(self, node: Sequence[int]) -> Merged:
         """Units from which the classes of a node can be made."""
-        found = self._all
+        found = self.all
         key: tuple[tuple[int, int], ...] = ()
         for column in self._merged:
             if len(found.units.counts) <= _FEW:
@@ -91,7 +91,7 @@ class Merging:
         size = 0 if found is base else len(found.units.counts)
         if self._room < size:
             self._kept.clear()
-            self._room = _KEPT * len(self._all.units.counts)
+            self._room = _KEPT * len(self.all.units.counts)
         self._room -= size
         self._kept[key] = found
         return found

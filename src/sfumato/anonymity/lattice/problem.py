@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfumato.anonymity.measures.columns import Columns
+from sfumato.classes.subjects import Subjects
 from sfumato.classes.table import Units
 from sfumato.contracts import Measure, PrivacyModel
 from sfumato.hierarchies.ladder import Ladder
@@ -23,6 +24,8 @@ class Problem:
     most ``limit`` rows may go. ``weights`` say how much each column counts, by name; ``target`` has the
     code of each unit's value of what is to be learned, shape (units,), for measures that ask for it.
     ``allowed`` may refuse a node for what it suppresses: it is told which units stay, shape (units,).
+    ``subjects`` say whose each unit is where a person may have several rows; then people count, and units
+    are distinct in them too.
     """
 
     ladders: Sequence[Ladder]
@@ -34,6 +37,7 @@ class Problem:
     weights: Mapping[str, float] | None = None
     target: NDArray[np.int64] | None = None
     allowed: Callable[[NDArray[np.bool_]], bool] | None = None
+    subjects: Subjects | None = None
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfumato.anonymity.lattice import anytime
-from sfumato.anonymity.lattice.grid import Checked, Grid, Node, moved
+from sfumato.anonymity.lattice.grid import Checked, Node, moved
+from sfumato.anonymity.lattice.people import grid_of
 from sfumato.anonymity.lattice.problem import Problem, Progress, Solution
 from sfumato.anonymity.measures.columns import Classes
 from sfumato.anonymity.measures.loss import granularity, raw_loss, shares
@@ -112,8 +113,10 @@ class Search:
     """A search under way: the best node so far, and the boxes that may have a better one."""
 
     def __init__(self, problem: Problem, progress: Progress | None = None) -> None:
-        self.grid = Grid(problem)
+        self.grid = grid_of(problem)
         self.measure = problem.measure(self.grid.columns)
+        # What classes of rows cost at least says little of those of people.
+        self._nested = self.measure.nested and problem.subjects is None
         self.best: tuple[float, int, Node] | None = None
         self.boxes: list[Box] = []
         self.checks: int | None = None
@@ -138,7 +141,7 @@ class Search:
                 self.boxes.clear()
             elif box.low == box.high:
                 self._settle(box.size)
-            elif self.measure.nested and not box.tight:
+            elif self._nested and not box.tight:
                 self._tighten(box)
             elif self.best is not None and box.bound == self.best[0] and not box.tried:
                 self._try_finest(box)
@@ -210,7 +213,7 @@ class Search:
         closed = int(checked.sizes[~checked.open].sum())
         rows = max(closed, checked.least)
         costs = self._by_column(self.measure.costs(gone, rows - closed))
-        if not self.measure.nested:
+        if not self._nested:
             return View(costs, rows)
         return View(costs, rows, gone, np.packbits(~checked.open[checked.numbers]))
 
@@ -284,7 +287,7 @@ class Search:
         node = self.best[2]
         checked = self.grid.check(node)
         classes, columns = self.grid.classes(node, checked), self.grid.columns
-        staying = checked.sizes[checked.stays & (checked.sizes > 0)]
+        staying = self.grid.people(checked)[checked.stays & (checked.sizes > 0)]
         covered = shares(columns, classes)
         score = self.measure.score(classes)
         optimal = not self.boxes

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sfumato.anonymity.lattice.grid import Grid, moved
+from sfumato.anonymity.lattice.grid import moved
+from sfumato.anonymity.lattice.people import grid_of
 from sfumato.anonymity.lattice.problem import Problem, Solution
 from sfumato.anonymity.measures.loss import shares
 
@@ -53,7 +54,7 @@ def explain_cost(problem: Problem, solution: Solution) -> Why:
 
     Levels that put together the same values are one.
     """
-    grid = Grid(problem)
+    grid = grid_of(problem)
     node = tuple(
         max(0, bisect_right(levels, level) - 1)
         for levels, level in zip(grid.levels, solution.levels, strict=True)

@@ -57,6 +57,7 @@ ALL_KNOWING = (
 )
 
 Counter = Callable[[Sequence[str]], pl.DataFrame]
+Alike = Callable[[Sequence[str]], NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,10 @@ class _Risks:
     sizes: NDArray[np.int64]
 
     @classmethod
-    def of(cls, count: Counter, columns: Sequence[str], any_of: str) -> _Risks:
+    def of(cls, count: Counter, columns: Sequence[str], any_of: str, alike: Alike | None = None) -> _Risks:
         """The classes over some columns; none of them makes one class of all rows."""
+        if alike is not None and columns:
+            return cls(alike(columns))
         sizes = count(columns or (any_of,))[COUNT].cast(pl.Int64).to_numpy()
         sizes = sizes[sizes > 0]
         return cls(sizes if columns or not len(sizes) else sizes.sum(keepdims=True))
@@ -110,11 +113,13 @@ class Uniqueness:
         if not released:
             return [REPORT.silent(metric, "not-measured", "nothing is released") for metric in REPORT.table]
         columns = attack_columns(comparison)
-        after = _Risks.of(comparison.count, columns, released[0])
+        after = _Risks.of(comparison.count, columns, released[0], comparison.alike)
         if not after.rows:
             return [REPORT.silent(metric, "not-measured", NO_ROWS) for metric in REPORT.table]
-        before = _Risks.of(comparison.count_original, columns, released[0])
+        before = _Risks.of(comparison.count_original, columns, released[0], comparison.alike_original)
         assumes = _knowledge(columns)
+        if comparison.alike is not None:
+            assumes += " of all of a person's rows"
         return [
             *_classes(after, before, params.below, assumes),
             *_population(comparison, columns, after, before, assumes),
@@ -282,8 +287,8 @@ def _estimated(after: _Risks, before: _Risks, fraction: float | None, assumes: s
 
 def _all_columns(comparison: Comparison, any_of: str) -> list[Finding]:
     columns = factual_columns(comparison)
-    after = _Risks.of(comparison.count, columns, any_of)
-    before = _Risks.of(comparison.count_original, columns, any_of)
+    after = _Risks.of(comparison.count, columns, any_of, comparison.alike)
+    before = _Risks.of(comparison.count_original, columns, any_of, comparison.alike_original)
     figures = {
         "risk.unique_all_columns": (after.below(2), before.below(2)),
         "risk.worst_class_all_columns": (after.worst, before.worst),

@@ -52,6 +52,7 @@ def by_lattice(task: Task, progress: Progress | None) -> Anonymized:
         _weights(task, ladders, positions, target),
         target,
         _allowed(task, people),
+        task.subjects,
     )
     solution = search(problem, within(progress, "searching the lattice"))
     if not solution.classes:
@@ -76,7 +77,7 @@ def by_lattice(task: Task, progress: Progress | None) -> Anonymized:
         optimal=solution.optimal,
         bound=solution.bound,
     )
-    recoding = FullDomain.fit(task.table, ladders, solution)
+    recoding = FullDomain.fit(task.table, ladders, solution, task.person if task.linked else None)
     return Anonymized(recoding, plan, ladders, task.models, task.scales)
 
 

@@ -14,6 +14,7 @@ from sfumato.anonymity import MODELS
 from sfumato.anonymity.lattice import Progress as Counted
 from sfumato.anonymity.models.t_closeness import tree
 from sfumato.classes.contingency import Sensitive
+from sfumato.classes.subjects import Subjects
 from sfumato.classes.table import FIRST, TupleTable, Units
 from sfumato.contracts import COUNT, PrivacyModel, Recoding
 from sfumato.core.errors import InputError
@@ -73,11 +74,19 @@ class Task:
     rows: Rows
     draws: str
     identity: str
+    #: The table's other column with whose a row is, where a person may have several; and are they linked?
+    person: str | None = None
+    linked: bool = False
 
     def units(self, people: NDArray[np.int64] | None = None) -> Units:
         """The tuples as searches see them, with the people of the population that each has."""
         sensitive = {name: scale.coded(self.table.tuples[name]) for name, scale in self.scales.items()}
         return Units(self.table.counts, sensitive, people)
+
+    @property
+    def subjects(self) -> Subjects | None:
+        """Whose each tuple is, where a person may have several rows."""
+        return None if self.person is None else Subjects(dense(self.table.tuples[self.person]), self.linked)
 
     def with_population(self) -> tuple[Task, NDArray[np.int64] | None]:
         """The task with a tuple of nobody for each tuple of the population, and the people that each has."""
@@ -151,14 +160,18 @@ def looked_at(models: Sequence[PrivacyModel]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(model.on for model in models if model.on is not None))
 
 
-def scales_of(asked: Anonymity, table: TupleTable, folder: str) -> dict[str, Scale]:
-    """The scale of each sensitive column that a model looks at."""
+def scales_of(
+    asked: Anonymity, table: TupleTable, folder: str, person: str | None = None
+) -> dict[str, Scale]:
+    """The scale of each sensitive column that a model looks at; of people, if a column says who they are."""
     trees = {
         str(part.params["on"]): part.params["hierarchy"]
         for part in asked.models
         if part.params.get("hierarchy") is not None
     }
-    return {name: _scale(table, name, trees.get(name), folder) for name in looked_at(models_of(asked))}
+    return {
+        name: _scale(table, name, trees.get(name), folder, person) for name in looked_at(models_of(asked))
+    }
 
 
 def promised(asked: Anonymity) -> dict[str, Any]:
@@ -220,8 +233,10 @@ def dense(column: pl.Series) -> NDArray[np.int64]:
     return column.rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
 
 
-def _scale(table: TupleTable, name: str, spec: Mapping[str, Any] | None, folder: str) -> Scale:
-    found = table.values(name)
+def _scale(
+    table: TupleTable, name: str, spec: Mapping[str, Any] | None, folder: str, person: str | None
+) -> Scale:
+    found = table.values(name) if person is None else table.people(name, person)
     ordered = found.sort("value", nulls_last=True)
     values = ordered["value"].alias(name)
     overall = ordered["count"].cast(pl.Int64).to_numpy()
