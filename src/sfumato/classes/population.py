@@ -16,7 +16,7 @@ nobody in it unique in the population: exactly 0. The whole population as sample
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -221,7 +221,7 @@ def population_unique(sizes: NDArray[np.int64], fraction: float) -> Estimate | N
     if unique == rows:
         # All different: the likelihood grows without end, and any population fits.
         return None
-    fitted = _fit(sizes)
+    fitted = _fit_once(np.bincount(sizes).tobytes())
     if fitted is None:
         return None
     theta, alpha, information = fitted
@@ -246,6 +246,13 @@ def _log_share(theta: float, alpha: float, people: float) -> tuple[float, NDArra
     by_alpha = digamma(total + people - 1) - digamma(total)
     by_theta = by_alpha + digamma(theta + 1) - digamma(theta + people)
     return float(value), np.array([by_theta, by_alpha])
+
+
+@lru_cache(maxsize=8)
+def _fit_once(counts: bytes) -> tuple[float, float, NDArray[np.float64]] | None:
+    """:func:`_fit` of the number of classes by size: several estimators ask for the same one."""
+    by_size = np.frombuffer(counts, dtype=np.int64)
+    return _fit(np.repeat(np.arange(len(by_size)), by_size))
 
 
 def _fit(sizes: NDArray[np.int64]) -> tuple[float, float, NDArray[np.float64]] | None:

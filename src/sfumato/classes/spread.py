@@ -97,8 +97,8 @@ def disclosure(spread: Contingency) -> Floats:
 
 def equal_distance(spread: Contingency) -> Floats:
     """The earth mover's distance to the table where all values are equally far (total variation)."""
-    q, p = _shares(spread)
-    return _sum(spread, np.maximum(q - p, 0))
+    found: Floats = _equal()(spread.starts, spread.values, spread.counts, overall_shares(spread))
+    return found
 
 
 def ordered_distance(spread: Contingency) -> Floats:
@@ -121,20 +121,25 @@ def hierarchical_distance(spread: Contingency) -> Floats:
     Raises:
         ValueError: the contingency has no tree.
     """
-    if spread.tree is None:
+    tree = spread.nodes
+    if tree is None:
         raise ValueError("the contingency has no tree")
-    leaves, parents, shares, heights = _nodes(spread.tree, spread.overall)
     found: Floats = _hierarchical()(
-        spread.starts, leaves[spread.values], spread.counts, parents, shares, heights
+        spread.starts, tree.leaves[spread.values], spread.counts, tree.parents, tree.shares, tree.heights
     )
+    return found
+
+
+def overall_shares(spread: Contingency) -> Floats:
+    """The share of each value in the table."""
+    found: Floats = spread.overall / max(1, int(spread.overall.sum()))
     return found
 
 
 def _shares(spread: Contingency) -> tuple[Floats, Floats]:
     """Of each entry, the value's share in the class and in the table."""
     people = np.repeat(totals(spread), np.diff(spread.starts))
-    overall: Floats = spread.overall / max(1, int(spread.overall.sum()))
-    return spread.counts / people, overall[spread.values]
+    return spread.counts / people, overall_shares(spread)[spread.values]
 
 
 def _ratio(q: Floats, p: Floats) -> Floats:
@@ -172,26 +177,20 @@ def _grassberger(largest: int) -> Floats:
     return np.asarray(np.repeat(np.cumsum(steps) - np.euler_gamma - np.log(2), 2)[: largest + 1])
 
 
-def _nodes(tree: Ints, overall: Ints) -> tuple[Ints, Ints, Floats, Floats]:
-    """The labels of all levels as nodes of one numbering.
+@cache
+def _equal() -> Any:
+    import numba
 
-    Gives the node of each value, the parent of each node (the root its own), the people of the table
-    under each as a share, and what its height costs.
-    """
-    numbers, first = [], 0
-    for level in tree:
-        labels, codes = np.unique(level, return_inverse=True)
-        numbers.append(codes + first)
-        first += len(labels)
-    parents = np.arange(first)
-    shares, heights = np.zeros(first), np.zeros(first)
-    top = max(1, len(tree) - 1)
-    for i, nodes in enumerate(numbers):
-        shares += np.bincount(nodes, overall / max(1, overall.sum()), first)
-        heights[nodes] = i / top
-        if i + 1 < len(numbers):
-            parents[nodes] = numbers[i + 1]
-    return numbers[0], parents, shares, heights
+    @numba.njit(cache=True)
+    def kernel(starts: Any, values: Any, counts: Any, shares: Any) -> Any:  # pragma: no cover - compiled
+        found = np.zeros(len(starts) - 1)
+        for c in range(len(found)):
+            people = counts[starts[c] : starts[c + 1]].sum()
+            for e in range(starts[c], starts[c + 1]):
+                found[c] += max(0.0, counts[e] / people - shares[values[e]])
+        return found
+
+    return kernel
 
 
 @cache
@@ -201,10 +200,23 @@ def _rest() -> Any:
     @numba.njit(cache=True)
     def kernel(starts: Any, counts: Any, rank: Any) -> Any:  # pragma: no cover - compiled
         found = np.zeros(len(starts) - 1, dtype=np.int64)
+        few = rank <= 8
+        highest = np.zeros(max(rank - 1, 1) if few else 1, dtype=np.int64)
         for c in range(len(found)):
-            if starts[c + 1] - starts[c] >= rank:
+            if starts[c + 1] - starts[c] < rank:
+                continue
+            if not few:
                 ascending = np.sort(counts[starts[c] : starts[c + 1]])
                 found[c] = ascending[: len(ascending) - rank + 1].sum()
+                continue
+            highest[:] = 0
+            for e in range(starts[c], starts[c + 1]):
+                # What falls out of the highest so far is one of the rest.
+                count = counts[e]
+                for i in range(rank - 1):
+                    if count > highest[i]:
+                        count, highest[i] = highest[i], count
+                found[c] += count
         return found
 
     return kernel

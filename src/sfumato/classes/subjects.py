@@ -55,11 +55,10 @@ class Subjects:
 
     def _first(self, there: NDArray[np.bool_], *codes: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which units are the first of their person with the same codes, of those that are there."""
-        keys, _ = group(combine([self.people, *codes]), np.ones(len(self.people), dtype=np.int64))
         (rows,) = np.nonzero(there)
-        _, firsts = np.unique(keys[rows], return_index=True)
-        found = np.zeros(len(keys), dtype=bool)
-        found[rows[firsts]] = True
+        keys, _ = group(combine([self.people[rows], *(code[rows] for code in codes)]), _ones(len(rows)))
+        found = np.zeros(len(there), dtype=bool)
+        found[rows[_firsts(keys)]] = True
         return found
 
 
@@ -84,10 +83,12 @@ def alike(
     """
     if not len(numbers):
         return np.zeros(0, dtype=np.int64)
-    _, person = np.unique(people, return_inverse=True)
-    _, firsts, at = np.unique(combine([person, numbers]), return_index=True, return_inverse=True)
-    owners = person[firsts]
-    tuples = combine([numbers[firsts], np.bincount(at, counts).astype(np.int64)])
+    person, _ = group(people, _ones(len(people)))
+    at, often = group(combine([person, numbers]), counts)
+    firsts = _firsts(at)
+    order = np.lexsort((numbers[firsts], person[firsts]))
+    owners = person[firsts][order]
+    tuples = combine([numbers[firsts][order], often[order]])
     starts = np.flatnonzero(np.diff(owners, prepend=-1))
     lengths = np.diff(np.append(starts, len(owners)))
     # People are told apart by their first tuple, then by their second, as far as each has any.
@@ -95,5 +96,15 @@ def alike(
     for place in range(int(lengths.max())):
         (longer,) = np.nonzero(lengths > place)
         keys = combine([found[longer], tuples[starts[longer] + place]])
-        found[longer] = group(keys, np.ones(len(longer), dtype=np.int64))[0]
-    return np.unique(combine([lengths, found]), return_inverse=True)[1].astype(np.int64)[person]
+        found[longer] = group(keys, _ones(len(longer)))[0]
+    classes: NDArray[np.int64] = group(combine([lengths, found]), _ones(len(lengths)))[0][person]
+    return classes
+
+
+def _firsts(classes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The place of each class's first member, of classes numbered by first occurrence."""
+    return np.flatnonzero(np.diff(np.maximum.accumulate(classes), prepend=-1))
+
+
+def _ones(length: int) -> NDArray[np.int64]:
+    return np.ones(length, dtype=np.int64)

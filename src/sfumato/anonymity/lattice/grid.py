@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property
 from math import prod
 from typing import Any
@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfumato.anonymity.holding import holding
-from sfumato.anonymity.lattice.least import least_rows
+from sfumato.anonymity.lattice.least import most_rows
 from sfumato.anonymity.lattice.merging import Merged, Merging
 from sfumato.anonymity.lattice.problem import Problem
 from sfumato.anonymity.measures.columns import Classes, Columns
-from sfumato.classes.table import ClassTable
+from sfumato.classes.contingency import Contingency
+from sfumato.classes.table import ClassTable, Units
 
 #: A node: for each column an index into the levels that the grid has of it.
 Node = tuple[int, ...]
@@ -71,15 +72,18 @@ class Grid:
             for column, levels in enumerate(self.levels)
         ]
         self._merging = Merging(self._matrix(widths), widths, problem.units)
-        self._counts = np.ascontiguousarray(problem.units.counts, dtype=np.int64)
-        self._positions = np.ascontiguousarray(problem.positions, dtype=np.int32)
+        self._members, counts = self._tuples()
+        self._counts = np.ascontiguousarray(counts, dtype=np.int64)
+        values = problem.positions + columns.offsets[:, None]
+        self._values = np.ascontiguousarray(values[:, self._members].T, dtype=np.int32)
         self._nobody = np.zeros(len(columns.people))
         strict = [model for model in problem.models if model.absorbing and not model.whole]
         if problem.limit == 0:
             strict = [model for model in problem.models if model.absorbing or model.monotone]
-        self._strict = strict
         plain = problem.units.population is None
         self._counting = [model for model in strict if model.on is None and plain]
+        self._strict = [model for model in strict if model not in self._counting]
+        self._others = [model for model in problem.models if model not in self._counting]
 
     @property
     def size(self) -> int:
@@ -110,6 +114,14 @@ class Grid:
             row += 1
         return matrix
 
+    def _tuples(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """A unit of each tuple of the columns, and the rows of the tuple: they go or stay together."""
+        units = self.problem.units
+        if not units.sensitive or self.problem.subjects is not None:
+            return np.arange(len(units.counts)), units.counts
+        numbers, sizes = self._merging.group(self.bottom, self._merging.all)
+        return np.flatnonzero(np.diff(np.maximum.accumulate(numbers), prepend=-1)), sizes
+
     def group(self, node: Node) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The class of each unit and the rows of each class."""
         base = self._merging.of(node)
@@ -118,42 +130,41 @@ class Grid:
 
     def check(self, node: Node) -> Checked:
         """Make a node's classes and hold the models against them, those that rule out most first."""
-        models, limit = self.problem.models, self.problem.limit
+        limit = self.problem.limit
         base = self._merging.of(node)
         numbers, sizes = self._merging.group(node, base)
-        table = ClassTable(sizes)
-        units = base.units
-        if self._counting:
-            holds = holding(self._counting, table)
-            least = int(sizes[~holds].sum())
-            if least > limit or len(self._counting) == len(models):
-                return Checked(base, numbers, sizes, holds, holds, least, least > limit)
-            # Of classes that fail already nobody needs to know what is in them.
-            units = replace(units, counts=np.where(holds[numbers], units.counts, 0))
-        if units.sensitive or units.population is not None:
-            table = replace(units.classes(numbers, len(sizes)), sizes=sizes)
-        open_ = holds if self._counting and self._counting == self._strict else holding(self._strict, table)
-        least = int(sizes[~open_].sum())
-        if least > limit or len(self._strict) == len(models):
-            return Checked(base, numbers, sizes, open_, open_, least, least > limit)
-        least = max(least, least_rows(models, table, ~open_))
-        return Checked(base, numbers, sizes, holding(models, table), open_, least, least > limit)
+        holds = holding(self._counting, ClassTable(sizes))
+        least = int(sizes[~holds].sum())
+        if least > limit or not self._others:
+            return Checked(base, numbers, sizes, holds, holds, least, least > limit)
+        # Of classes that fail already nobody needs to know what is in them.
+        table = _table(base.units, numbers, sizes, holds)
+        may = holding(self._strict, table)
+        least += int(table.sizes[~may].sum())
+        if least > limit or len(self._strict) == len(self._others):
+            may = _within(holds, may)
+            return Checked(base, numbers, sizes, may, may, least, least > limit)
+        most = np.where(may, most_rows(self._others, table), 0)
+        # What counts people fails if those who may be kept are too few.
+        most *= holding(self._counting, ClassTable(most))
+        stays, open_ = _within(holds, holding(self._others, table)), _within(holds, most > 0)
+        least = int(sizes.sum() - most.sum())
+        return Checked(base, numbers, sizes, stays, open_, least, least > limit)
 
     def people(self, checked: Checked) -> NDArray[np.int64]:
-        """The people of each class, shape (classes,): a row is a person."""
+        """The people of each class, which are its rows where everybody has one."""
         return checked.sizes
 
     def gone(self, checked: Checked, holds: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The rows by value of the classes that do not hold, as ``people`` of the columns."""
         if holds.all():
             return self._nobody
-        stays = holds[checked.numbers]
-        # The fewer units are counted, and the others are the rest of the people.
-        fewer = stays if 2 * np.count_nonzero(stays) < len(stays) else ~stays
+        base = checked.base
+        places = self._members if base.places is None else base.places[self._members]
         found: NDArray[np.float64] = _kernel()(
-            self._positions, self.columns.offsets, np.flatnonzero(fewer), self._counts, len(self._nobody)
+            self._values, self.columns.people, places, holds[checked.merged], self._counts
         )
-        return self.columns.people - found if fewer is stays else found
+        return found
 
     def classes(self, node: Node, checked: Checked) -> Classes:
         """A checked node as measures see it."""
@@ -174,17 +185,44 @@ def moved(node: Node, column: int, level: int) -> Node:
 def _different(columns: Columns, column: int) -> tuple[int, ...]:
     """The levels of a column that put together other values than the level kept before them."""
     kept: list[int] = []
+    widths = columns.widths[columns.firsts[column] :].tolist()
     last: NDArray[np.int64] | None = None
     for level in range(int(columns.heights[column])):
         labels = columns.labels[columns.at([level] * len(columns.heights), column)]
         if last is not None:
             width = int(labels.max(initial=0)) + 1
-            together = len(np.unique(last * width + labels))
-            if together == len(np.unique(labels)) == len(np.unique(last)):
+            if len(np.unique(last * width + labels)) == widths[level] == widths[kept[-1]]:
                 continue
         kept.append(level)
         last = labels
     return tuple(kept)
+
+
+def _table(
+    units: Units, numbers: NDArray[np.int64], sizes: NDArray[np.int64], holds: NDArray[np.bool_]
+) -> ClassTable:
+    """The classes that hold, as a table of their own."""
+    classes = int(np.count_nonzero(holds))
+    if classes < len(holds):
+        places = np.cumsum(holds) - 1
+        places[~holds] = -1
+        numbers, sizes = places[numbers], sizes[holds]
+    sensitive = {
+        name: Contingency.of(column, numbers, units.counts, classes)
+        for name, column in units.sensitive.items()
+    }
+    if units.population is None:
+        return ClassTable(sizes, sensitive)
+    inside = numbers >= 0
+    population = np.bincount(numbers[inside], units.population[inside], classes)
+    return ClassTable(sizes, sensitive, population.astype(np.int64))
+
+
+def _within(holds: NDArray[np.bool_], verdict: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The verdict on the classes that hold, for all classes."""
+    found = holds.copy()
+    found[holds] = verdict
+    return found
 
 
 @cache
@@ -194,12 +232,20 @@ def _kernel() -> Any:
 
     @numba.njit(cache=True)
     def kernel(  # pragma: no cover - compiled
-        positions: Any, offsets: Any, chosen: Any, counts: Any, values: Any
+        values: Any, people: Any, places: Any, stays: Any, counts: Any
     ) -> Any:
-        found = np.zeros(values)
-        for j in range(len(positions)):
-            for i in chosen:
-                found[offsets[j] + positions[j, i]] += counts[i]
-        return found
+        both = np.empty((2, len(places)), dtype=np.int32)
+        many = np.zeros(2, dtype=np.int64)
+        for i in range(len(places)):
+            side = np.int64(stays[places[i]])
+            both[side, many[side]] = i
+            many[side] += 1
+        # The fewer tuples are counted, and the others are the rest of the people.
+        fewer = many[1] < many[0]
+        found = np.zeros(len(people), dtype=np.int64)
+        for i in both[int(fewer), : min(many)]:
+            for j in range(values.shape[1]):
+                found[values[i, j]] += counts[i]
+        return people - found if fewer else found.astype(np.float64)
 
     return kernel

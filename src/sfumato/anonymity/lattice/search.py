@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import heapq
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,9 @@ EXHAUSTIVE = 5_000_000
 #: Nodes that are checked in a larger lattice.
 CHECKS = 6_000
 
+#: Where rows alone tell such a share of what suppression costs by value, values are not counted.
+_TELLS = 0.75
+
 
 @dataclass(frozen=True)
 class View:
@@ -51,18 +55,20 @@ class View:
     units: NDArray[np.uint8] | None = None
 
 
-@dataclass(frozen=True, order=True)
-class Box:
-    """Nodes from ``low`` to ``high``; the order is that of the bound, then of the finest node."""
+class Box(NamedTuple):
+    """Nodes from ``low`` to ``high``; the order is that of the bound, then of the finest node.
+
+    No two boxes of a search have the same finest node.
+    """
 
     bound: float
     levels: int
     low: Node
     high: Node
-    view: View = field(compare=False)
+    view: View
     #: Has the finest node been looked at, for the bound, for being the best?
-    tight: bool = field(compare=False, default=False)
-    tried: bool = field(compare=False, default=False)
+    tight: bool = False
+    tried: bool = False
 
     @property
     def size(self) -> int:
@@ -127,6 +133,17 @@ class Search:
         self._nobody = np.zeros(len(columns.people))
         covered = columns.sums(columns.leaves, columns.people) / columns.sizes[columns.owners]
         self._covered = self._by_column(covered)
+        self._untouched = self.measure.costs(self._nobody)
+        told = self._told_by_rows()
+        self._by_rows = told >= _TELLS and not self._nested
+        self._by_levels = told == 0
+
+    def _told_by_rows(self) -> float:
+        """The share of what suppression costs by value that the number of rows tells, which is at hand."""
+        columns = self.grid.columns
+        by_rows = float((self.measure.costs(self._nobody, columns.rows) - self._untouched).sum())
+        by_value = float((self.measure.costs(columns.people) - self._untouched).sum())
+        return by_rows / by_value if by_value > 0 else 0.0
 
     def run(self) -> None:
         """Split boxes until none may have a better node, or the checks are spent."""
@@ -204,11 +221,15 @@ class Search:
         """May a node be the best, by how many rows it suppresses? Which ones takes longer to say."""
         if self.best is None or self.checks is not None:
             return True
-        costs = self._by_column(self.measure.costs(self._nobody, checked.suppressed))
-        cost = sum(column[level] for column, level in zip(costs, node, strict=True))
+        costs = self._untouched
+        if not self._by_levels:
+            costs = self.measure.costs(self._nobody, checked.suppressed)
+        cost = float(costs[self.grid.columns.firsts + self.grid.named(node)].sum())
         return _rounded(self.measure.total(cost, checked.suppressed)) <= self.best[0]
 
     def _view(self, checked: Checked) -> View:
+        if self._by_rows and self.checks is None:
+            return View(self._by_column(self.measure.costs(self._nobody, checked.least)), checked.least)
         gone = self.grid.gone(checked, checked.open)
         closed = int(checked.sizes[~checked.open].sum())
         rows = max(closed, checked.least)
