@@ -4,14 +4,19 @@ Three phases. Units near to each other are found (:mod:`local_neighbours`) and g
 those first that are hardest to place (:mod:`local_gather`); classes that do not satisfy the models are
 gathered again, as units, until all do. Where a model asks how a class is spread over sensitive values,
 rows are dealt to classes by quotas instead, if that is finer (:mod:`local_deal`). Then rows move between
-classes as long as labels become finer by it and the models still hold (:mod:`local_moves`). Work is
-near-linear in distinct tuples.
+classes as long as labels become finer by it and the models still hold (:mod:`local_moves`). Where only the
+number of rows counts, classes are stirred by chance (:mod:`local_anneal`) and improved again, as iterated
+local search does (Lourenço, Martin & Stützle 2003), the oftener the more labels a row has to choose from.
+Work is near-linear in distinct tuples.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import count
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,15 +33,37 @@ from sfumato.classes.table import ClassTable
 from sfumato.contracts import PrivacyModel
 from sfumato.core.errors import InputError
 
-#: Bounds of how many neighbours are looked at.
-FEWEST_NEAREST, MOST_NEAREST = 12, 32
+if TYPE_CHECKING:
+    from sfumato.anonymity.partition.local_anneal import Spans
+
+#: Bounds of how many neighbours are looked at, and how many places away they are looked for.
+FEWEST_NEAREST, MOST_NEAREST, WINDOW = 12, 32, 12
+
+#: Classes are tried so often at most.
+MOST_SWEEPS = 30
 
 #: After a sweep that gains less than this share of the cost, classes are founded.
 RARE = 0.02
 
-#: Units found classes if they pay more than so many times the distance of their nearest rows; in a
-#: thorough search all do that pay more than that distance.
+#: Units found classes if they pay more than so many times the distance of their nearest rows; where
+#: classes are dealt again all do that pay more than that distance.
 OVERPAID = 1.2
+
+#: Classes are stirred once for so many combinations of levels, and so often at most.
+NODES_A_ROUND, MOST_ROUNDS = 4096, 4
+
+#: If rows lose no more than this of their detail, classes are not stirred.
+NEGLIGIBLE = 0.001
+
+#: So many units are few: their classes are stirred as often as any.
+FEW_UNITS = 2048
+
+#: Moves tried for each unit when classes are stirred.
+TURNS = 5
+
+#: A quick search, for many units with few combinations of levels: the neighbours looked at, how many
+#: places away, how often classes are tried, and what units overpay that found some.
+QUICK_NEAREST, QUICK_WINDOW, QUICK_SWEEPS, QUICK_OVERPAID = 10, 4, 3, 2.0
 
 #: Founding that gains less than this share of the cost is the last.
 ENOUGH = 0.005
@@ -52,8 +79,8 @@ def local_recoding(
     problem: Problem,
     *,
     nearest: int | None = None,
-    window: int = 6,
-    sweeps: int = 30,
+    window: int | None = None,
+    sweeps: int | None = None,
     thorough: bool = False,
     progress: Progress | None = None,
 ) -> Assignment:
@@ -62,11 +89,12 @@ def local_recoding(
     Args:
         problem: all of its axes keep to the labels of their ladders.
         nearest: how many neighbours of a unit are looked at; as many as there are pairs of axes on which
-            they may differ, within bounds, if it is None.
+            they may differ, within bounds, if it is None, and fewer in a quick search.
         window: how many places away neighbours are looked for, in each of several orders.
-        sweeps: how often at most all classes are tried for improvement.
-        thorough: take two to four times as long for a little more: pairs of classes are dealt again, and
-            all improved again, until that gains nearly nothing.
+        sweeps: how often at most all classes are tried for improvement, before and after they are stirred;
+            until it gains little if it is None, or less often in a quick search.
+        thorough: take several times as long for a little more: classes are stirred (or pairs of them dealt
+            again, where models ask more than a number of rows) and improved until that gains nearly nothing.
         progress: told how many sweeps are done.
 
     Returns:
@@ -80,19 +108,25 @@ def local_recoding(
         raise InputError(
             "usage", "local recoding keeps to the labels of hierarchies; an axis is free of them"
         )
-    search = _Search.of(problem, nearest, window)
+    search = _Search.of(problem, nearest, window, thorough)
     if search.rows == 0:
         return Assignment(*(np.zeros(0, dtype=np.int64) for _ in range(3)))
+    if sweeps is None:
+        sweeps = QUICK_SWEEPS if search.quick else MOST_SWEEPS
     near = search.neighbours(search.labels)
     pieces = search.begun(near)
-    search.improve(pieces, near, sweeps, OVERPAID, progress)
-    gained = np.inf if thorough else 0.0
-    while gained > LEAST_ROUND * pieces.cost:
-        before = pieces.cost
-        deal_again(pieces, Strata.none(len(search.counts)), 0.0, search.least, search.failing)
-        search.improve(pieces, near, sweeps, 1.0, progress)
-        gained = before - pieces.cost
-    return search.named(pieces.assignment()[0])
+    stirred = np.ones(len(pieces.sizes), dtype=bool)
+    search.improve(pieces, near, stirred, sweeps, search.overpaid, progress)
+    finest, cost, gained = pieces.assignment()[0], pieces.cost, np.inf
+    for done in count(1):
+        enough = done > search.rounds or cost <= NEGLIGIBLE * search.rows
+        if enough and not (thorough and gained > LEAST_ROUND * cost):
+            break
+        search.stir(pieces, near, stirred, done, sweeps, progress)
+        gained = cost - pieces.cost
+        if gained > 0:
+            finest, cost = pieces.assignment()[0], pieces.cost
+    return search.named(finest)
 
 
 def least_size(models: Sequence[PrivacyModel], rows: int) -> int:
@@ -129,18 +163,42 @@ class _Search:
     counted: bool
     nearest: int
     window: int
+    quick: bool
 
     @classmethod
-    def of(cls, problem: Problem, nearest: int | None, window: int) -> _Search:
+    def of(cls, problem: Problem, nearest: int | None, window: int | None, thorough: bool) -> _Search:
         (units,) = np.nonzero(problem.units.counts > 0)
         counts = problem.units.counts[units]
         least = least_size(problem.models, int(counts.sum()))
         counted = all(_counts(model) for model in problem.models)
         labels = Labels.of(problem, units)
         axes = len(labels.starts) - 1
+        quick = counted and not thorough and len(units) > FEW_UNITS and labels.nodes < NODES_A_ROUND
         if nearest is None:
             nearest = min(max(FEWEST_NEAREST, axes * (axes - 1) // 2), MOST_NEAREST)
-        return cls(problem, units, counts, labels, least, counted, nearest, window)
+            nearest = QUICK_NEAREST if quick else nearest
+        if window is None:
+            window = QUICK_WINDOW if quick else WINDOW
+        return cls(problem, units, counts, labels, least, counted, nearest, window, quick)
+
+    @property
+    def overpaid(self) -> float:
+        return QUICK_OVERPAID if self.quick else OVERPAID
+
+    @cached_property
+    def spans(self) -> Spans | None:
+        """For stirring by chance; None if it is not done."""
+        from sfumato.anonymity.partition.local_anneal import Spans
+
+        return Spans.of(self.labels) if self.counted else None
+
+    @property
+    def rounds(self) -> int:
+        """How often classes are stirred."""
+        if self.quick or self.spans is None:
+            return 0
+        few = len(self.units) <= FEW_UNITS
+        return MOST_ROUNDS if few else min(MOST_ROUNDS, self.labels.nodes // NODES_A_ROUND)
 
     @property
     def rows(self) -> int:
@@ -194,14 +252,41 @@ class _Search:
             )
         return Assignment.whole(best, self.counts)
 
-    def improve(
-        self, pieces: Pieces, near: Neighbours, sweeps: int, overpaid: float, progress: Progress | None
+    def stir(
+        self,
+        pieces: Pieces,
+        near: Neighbours,
+        stirred: NDArray[np.bool_],
+        seed: int,
+        sweeps: int,
+        progress: Progress | None,
     ) -> None:
-        """Rows moved between classes; units found some if they pay ``overpaid`` times their price."""
-        from sfumato.anonymity.partition.local_moves import found_all, sweep
+        """Classes stirred by chance, or dealt again, and improved."""
+        if self.spans is None:
+            deal_again(pieces, Strata.none(len(self.counts)), 0.0, self.least, self.failing)
+            stirred[:] = True
+            self.improve(pieces, near, stirred, sweeps, 1.0, progress)
+            return
+        from sfumato.anonymity.partition.local_anneal import anneal
+
+        anneal(pieces, self.spans, self.least, TURNS * len(self.counts), seed, stirred)
+        self.improve(pieces, near, stirred, sweeps, self.overpaid, progress)
+
+    def improve(
+        self,
+        pieces: Pieces,
+        near: Neighbours,
+        stirred: NDArray[np.bool_],
+        sweeps: int,
+        overpaid: float,
+        progress: Progress | None,
+    ) -> None:
+        """Rows moved from ``stirred`` classes; units found some that pay ``overpaid`` times their price."""
+        from sfumato.anonymity.partition.local_found import found_all
+        from sfumato.anonymity.partition.local_moves import sweep
 
         homes = np.arange(len(pieces.sizes))
-        locked, stirred = np.zeros(len(homes), dtype=bool), np.ones(len(homes), dtype=bool)
+        locked = np.zeros(len(homes), dtype=bool)
         log = np.zeros((len(pieces.rows) + MOST_LOGGED, 5), dtype=np.int64)
         prices = overpaid * near.prices(self.counts, self.least)
         # What founds a class of so many rows may touch too much for the log.

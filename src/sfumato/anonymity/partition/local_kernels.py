@@ -13,8 +13,9 @@ import numpy as np
 
 
 @numba.njit(cache=True)
-def parted(codes: Any, costs: Any, starts: Any, a: Any, b: Any) -> Any:  # pragma: no cover - compiled
-    """What a row loses by the finest labels that cover two units."""
+def parted(codes: Any, costs: Any, starts: Any, a: Any, b: Any, most: Any = np.inf) -> Any:
+    # pragma: no cover - compiled
+    """What a row loses by the finest labels that cover two units; no end if that is ``most`` or more."""
     lost = 0.0
     for j in range(len(starts) - 1):
         # Labels nest: the finest that two units share is as high as they have labels apart.
@@ -22,11 +23,14 @@ def parted(codes: Any, costs: Any, starts: Any, a: Any, b: Any) -> Any:  # pragm
         for at in range(starts[j], starts[j + 1] - 1):
             slot += codes[a, at] != codes[b, at]
         lost += costs[codes[a, slot]]
+        if lost >= most:
+            return np.inf
     return lost
 
 
 @numba.njit(cache=True)
-def joined(codes: Any, costs: Any, levels: Any, member: Any, unit: Any) -> Any:  # pragma: no cover
+def joined(codes: Any, costs: Any, levels: Any, member: Any, unit: Any, most: Any = np.inf) -> Any:
+    # pragma: no cover - compiled
     """The same of a class, given by a member and the slots of its labels, and a unit."""
     lost = 0.0
     for j in range(len(levels)):
@@ -34,6 +38,8 @@ def joined(codes: Any, costs: Any, levels: Any, member: Any, unit: Any) -> Any: 
         while codes[member, slot] != codes[unit, slot]:
             slot += 1
         lost += costs[codes[unit, slot]]
+        if lost >= most:
+            return np.inf
     return lost
 
 
@@ -79,7 +85,7 @@ def compare(
         for other in range(i + 1, min(units, i + window + 1)):
             b = order[other]
             most = max(apart[a, last], apart[b, last])
-            lost = np.float32(parted(codes, costs, starts, a, b))
+            lost = np.float32(parted(codes, costs, starts, a, b, most))
             if lost < most:
                 offer(found, apart, a, b, lost)
                 offer(found, apart, b, a, lost)
@@ -118,7 +124,8 @@ def cheapest_class(
     for other in near:
         if other >= 0 and classes[other] >= 0:
             at = classes[other]
-            lost = joined(codes, costs, levels[at], members[at], unit)
+            most = (least + paid[at] * sizes[at]) / (sizes[at] + rows)
+            lost = joined(codes, costs, levels[at], members[at], unit, most)
             more = (lost - paid[at]) * sizes[at] + lost * rows
             if more < least:
                 best, least = at, more

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,11 @@ class Labels:
             np.array([0, 1], dtype=np.int64),
             zero,
         )
+
+    @property
+    def nodes(self) -> int:
+        """How many combinations of levels there are."""
+        return prod(np.diff(self.starts).tolist())
 
     def coarse(self, members: NDArray[np.int64], levels: NDArray[np.int64]) -> Labels:
         """Classes in the place of units: the labels of a member, none finer than the class's own.

@@ -7,6 +7,7 @@ Units close in an order are compared. The work is near-linear in units, and may 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,23 +47,23 @@ def neighbours(labels: Labels, most: int, window: int) -> Neighbours:
     apart = np.full((units, most), np.inf, dtype=np.float32)
     from sfumato.anonymity.partition.local_kernels import compare
 
+    ranks = [labels.ranks[codes] for codes in labels.codes.T]
     for last in range(-1, len(labels.starts) - 1):
-        order = _order(labels, last)
+        order = _order(labels, ranks, last)
         compare(labels.codes, labels.costs, labels.starts, order, window, found, apart)
     return Neighbours(found, apart)
 
 
-def _order(labels: Labels, last: int) -> NDArray[np.int64]:
-    """Units by their labels, the labels of axis ``last`` last (no axis if it is -1)."""
+def _order(labels: Labels, ranks: Sequence[NDArray[np.int64]], last: int) -> NDArray[np.int64]:
+    """Units by the ranks of their labels at each slot, axis ``last`` last (no axis if it is -1)."""
     axis = np.repeat(np.arange(len(labels.starts) - 1), np.diff(labels.starts))
     slots = np.lexsort((-np.arange(len(axis)), -labels.parts, axis == last))
     key, span = np.zeros(len(labels.codes), dtype=np.int64), 1
     for slot in slots:
-        ranks = labels.ranks[labels.codes[:, slot]]
-        width = int(ranks.max(initial=0)) + 1
+        width = int(ranks[slot].max(initial=0)) + 1
         # What no longer fits into a key would part units that are neighbours already.
         if span * width >= LARGEST_KEY:
             break
-        key = key * width + ranks
+        key = key * width + ranks[slot]
         span *= width
     return np.argsort(key, kind="stable")

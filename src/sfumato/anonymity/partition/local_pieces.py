@@ -22,21 +22,21 @@ class Pieces(NamedTuple):
     ``costs``, ``starts`` and ``near`` are the units' labels and neighbours.
     """
 
-    unit: NDArray[np.int64]
-    home: NDArray[np.int64]
+    unit: NDArray[np.int32]
+    home: NDArray[np.int32]
     rows: NDArray[np.int64]
-    after: NDArray[np.int64]
-    before: NDArray[np.int64]
-    also: NDArray[np.int64]
-    pieces: NDArray[np.int64]
-    first: NDArray[np.int64]
-    many: NDArray[np.int64]
+    after: NDArray[np.int32]
+    before: NDArray[np.int32]
+    also: NDArray[np.int32]
+    pieces: NDArray[np.int32]
+    first: NDArray[np.int32]
+    many: NDArray[np.int32]
     sizes: NDArray[np.int64]
-    members: NDArray[np.int64]
-    levels: NDArray[np.int64]
+    members: NDArray[np.int32]
+    levels: NDArray[np.int32]
     paid: NDArray[np.float64]
     spare: NDArray[np.int64]
-    empty: NDArray[np.int64]
+    empty: NDArray[np.int32]
     left: NDArray[np.int64]
     codes: NDArray[np.int32]
     costs: NDArray[np.float64]
@@ -59,25 +59,26 @@ class Pieces(NamedTuple):
         room, rooms = units + len(found.units) + more + 64, 2 * found.size + 16
         axes = len(labels.starts) - 1
 
-        def none(size: int) -> NDArray[np.int64]:
-            return np.full(size, -1, dtype=np.int64)
+        # The kernels wait for memory most of the time: the less of it, the better.
+        def none(size: int) -> NDArray[np.int32]:
+            return np.full(size, -1, dtype=np.int32)
 
-        def zeros(size: int) -> NDArray[np.int64]:
-            return np.zeros(size, dtype=np.int64)
+        def zeros(size: int) -> NDArray[np.int32]:
+            return np.zeros(size, dtype=np.int32)
 
         pieces = cls(
             unit=none(room),
             home=none(room),
-            rows=zeros(room),
+            rows=np.zeros(room, dtype=np.int64),
             after=none(room),
             before=none(room),
             also=none(room),
             pieces=none(units),
             first=none(rooms),
             many=zeros(rooms),
-            sizes=zeros(rooms),
+            sizes=np.zeros(rooms, dtype=np.int64),
             members=none(rooms),
-            levels=np.zeros((rooms, axes), dtype=np.int64),
+            levels=np.zeros((rooms, axes), dtype=np.int32),
             paid=np.zeros(rooms),
             spare=np.arange(room),
             empty=none(rooms),
@@ -109,7 +110,9 @@ class Pieces(NamedTuple):
         """The pieces with classes numbered without gaps, and the home that each class was."""
         taken = self.taken()
         homes, classes = np.unique(self.home[taken], return_inverse=True)
-        return Assignment(self.unit[taken], classes, self.rows[taken]), homes
+        return Assignment(self.unit[taken].astype(np.int64), classes, self.rows[taken]), homes.astype(
+            np.int64
+        )
 
 
 def take_back_failing(
