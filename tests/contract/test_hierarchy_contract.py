@@ -85,6 +85,7 @@ EXAMPLES: dict[str, list[tuple[dict[str, Any], Any, st.SearchStrategy[Any]]]] = 
         ({"hide": [2, 3]}, pl.String, TEXTS),
         ({"hide": [1, 4], "side": "start"}, pl.String, TEXTS),
         ({"hide": [3]}, pl.Int64, WHOLE),
+        ({"positions": [[2], [1, -1], [5]]}, pl.String, TEXTS),
     ],
     "postcode": [
         ({"country": "US"}, pl.String, ZIPS),

@@ -20,6 +20,8 @@ from sfumato.anonymity.models.t_closeness import tree
 from sfumato.classes import population, spread
 from sfumato.classes.contingency import Contingency, Sensitive
 from sfumato.classes.grouping import combine, group
+from sfumato.classes.subjects import Subjects
+from sfumato.classes.table import ClassTable, Units
 from sfumato.contracts import COUNT, HierarchyKind
 from sfumato.core.errors import InputError, nearest
 from sfumato.hierarchies.ladder import Ladder
@@ -90,7 +92,7 @@ class Exposure:
 class Assessment:
     """What each privacy model's parameter would have to be for the data as they are.
 
-    ``people`` and ``classes`` count rows and classes over the quasi-identifiers, ``k`` the people of the
+    ``people`` and ``classes`` count people and classes over the quasi-identifiers, ``k`` the people of the
     smallest; risks and shares are in 0..1. ``k_map`` is the k of the population that the smallest class
     stands for, and ``population_unique`` has the share of the population that each estimator takes to be
     unique in it, None where it does not converge; both are left out (None, empty) without a ``fraction``.
@@ -170,8 +172,10 @@ def assess(
     *,
     fraction: float | None = None,
     trees: Mapping[str, HierarchyKind] | None = None,
+    subject: str | None = None,
+    linked: bool = False,
 ) -> Assessment:
-    """Check a table as it is, a row a person, against all privacy models.
+    """Check a table as it is against all privacy models.
 
     Args:
         frame: the table; a missing value is a value of its own.
@@ -179,6 +183,8 @@ def assess(
         sensitive: the sensitive columns, none of them a quasi-identifier.
         fraction: the table's share of the population, in 0..1 without 0, for the risks there.
         trees: hierarchies of sensitive columns, for the hierarchical distance.
+        subject: the column that says whose a row is; without it a row is a person.
+        linked: whether somebody who sees the table can tell which rows are one person's.
 
     Raises:
         InputError: ``source-empty`` for a table without rows; ``usage`` for a column that is not there,
@@ -189,33 +195,36 @@ def assess(
     >>> found.k, found.average_risk, found.exposures[0].distinct_l, found.exposures[0].t_equal
     (2, 0.5, 1, 0.25)
     """
-    _check(frame, (*quasi, *sensitive), fraction)
-    columns = [*quasi, *sensitive]
+    whose = () if subject is None else (subject,)
+    _check(frame, (*quasi, *sensitive, *whose), fraction)
+    columns = [*quasi, *sensitive, *whose]
     tuples = frame.group_by(columns).len(COUNT) if columns else frame.select(pl.len().alias(COUNT))
     counts = tuples[COUNT].cast(pl.Int64).to_numpy()
     codes = {column: _codes(tuples[column]) for column in quasi}
-    values = {column: _sensitive(tuples[column], counts) for column in sensitive}
+    subjects = None if subject is None else Subjects(_codes(tuples[subject]), linked)
+    values = {column: _sensitive(tuples[column], counts, subjects) for column in sensitive}
     trees = {column: kind for column, kind in (trees or {}).items() if column in sensitive}
     values |= {column: _with_tree(values[column], frame[column], kind) for column, kind in trees.items()}
     codes |= {column: found.codes for column, found in values.items()}
-    numbers, sizes = _classes([codes[column] for column in quasi], counts)
+    units = Units(counts, values)
+    table = _classes([codes[column] for column in quasi], units, subjects)
     exposures = []
-    for column, found in values.items():
+    for column in sensitive:
         others = [other for other in sensitive if other != column]
-        spreads = [(False, Contingency.of(found, numbers, counts, len(sizes)))]
+        exposures.append(Exposure.of(column, False, table.sensitive[column]))
         if others:
-            finer, found_sizes = _classes([codes[name] for name in (*quasi, *others)], counts)
-            spreads.append((True, Contingency.of(found, finer, counts, len(found_sizes))))
-        exposures += [Exposure.of(column, known, each) for known, each in spreads]
-    smallest = int(sizes.min())
+            finer = _classes([codes[name] for name in (*quasi, *others)], units, subjects)
+            exposures.append(Exposure.of(column, True, finer.sensitive[column]))
+    sizes = table.sizes
+    smallest, inside = int(sizes.min()), int(sizes.sum())
     return Assessment(
         quasi=tuple(quasi),
-        people=frame.height,
+        people=frame.height if subject is None else frame[subject].n_unique(),
         classes=len(sizes),
         k=smallest,
-        average_risk=len(sizes) / frame.height,
+        average_risk=len(sizes) / inside,
         highest_risk=1 / smallest,
-        sample_unique=int((sizes == 1).sum()) / frame.height,
+        sample_unique=int((sizes == 1).sum()) / inside,
         fraction=fraction,
         k_map=None if fraction is None else _k_map(smallest, fraction),
         population_unique={}
@@ -258,7 +267,7 @@ def _codes(column: pl.Series) -> NDArray[np.int64]:
     return codes
 
 
-def _sensitive(column: pl.Series, counts: NDArray[np.int64]) -> Sensitive:
+def _sensitive(column: pl.Series, counts: NDArray[np.int64], subjects: Subjects | None) -> Sensitive:
     """The column with its values numbered in their own order, missing last."""
     codes, first = group(_codes(column), np.ones(len(column), dtype=np.int64))
     places = np.empty(len(first), dtype=np.int64)
@@ -267,7 +276,12 @@ def _sensitive(column: pl.Series, counts: NDArray[np.int64]) -> Sensitive:
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
     codes = rank[codes]
-    return Sensitive(codes, np.bincount(codes, counts, len(order)).astype(np.int64))
+    found = Sensitive(codes, np.bincount(codes, counts, len(order)).astype(np.int64))
+    if subjects is None:
+        return found
+    everybody = np.zeros(len(codes), dtype=np.int64)
+    people = subjects.table(Units(counts, {column.name: found}), everybody, 1).sensitive[column.name]
+    return replace(found, overall=people.counts)
 
 
 def _with_tree(found: Sensitive, column: pl.Series, kind: HierarchyKind) -> Sensitive:
@@ -278,10 +292,14 @@ def _with_tree(found: Sensitive, column: pl.Series, kind: HierarchyKind) -> Sens
     return replace(found, tree=tree(ladder))
 
 
-def _classes(
-    codes: Sequence[NDArray[np.int64]], counts: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    return group(combine(codes) if codes else np.zeros(len(counts), dtype=np.int64), counts)
+def _classes(codes: Sequence[NDArray[np.int64]], units: Units, subjects: Subjects | None) -> ClassTable:
+    """The classes of equal codes; none put everybody together."""
+    counts = units.counts
+    numbers, sizes = group(combine(codes) if codes else np.zeros(len(counts), dtype=np.int64), counts)
+    if subjects is None:
+        return units.classes(numbers, len(sizes))
+    numbers, sizes = group(subjects.classes(numbers, counts), counts)
+    return subjects.table(units, numbers, len(sizes))
 
 
 def _recursive_c(found: Contingency, rank: int) -> float | None:

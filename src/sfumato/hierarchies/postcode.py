@@ -17,9 +17,9 @@ from sfumato.core.errors import InputError
 from sfumato.hierarchies.labelling import top
 
 #: Areas of three digits with 20,000 people or fewer in the census of 2000, by the guidance of the US
-#: Department of Health and Human Services on 45 CFR 164.514(b)(2)(i)(B).
+#: Department of Health and Human Services on 45 CFR 164.514(b)(2)(i)(B), or in that of 2020 (HRSA).
 SMALL_ZIP3 = frozenset(
-    "036 059 063 102 203 556 692 790 821 823 830 831 878 879 884 890 893".split()  # noqa: SIM905
+    "036 059 063 102 202 203 204 205 369 556 692 753 772 790 821 823 830 831 878 879 884 890 893".split()  # noqa: SIM905
 )
 MOST_PEOPLE = 20_000
 _SMALL = "000"
@@ -69,7 +69,7 @@ class PostcodeHierarchy:
     (two digits), ``zone`` (one). For other countries use ``prefix``.
 
     ``zip3`` of areas with 20,000 people or fewer is ``000``, as the safe harbor of HIPAA asks (45 CFR
-    164.514(b)(2)(i)(B)), by the census of 2000; and ``zip1`` too, so that levels nest. With ``path``
+    164.514(b)(2)(i)(B)), by the census of 2000 or 2020; and ``zip1`` too, so that levels nest. With ``path``
     the people of another census count, and an area that the file does not have is small.
 
     Case, blanks and hyphens do not matter; whole numbers get their leading zeros back. What is no

@@ -38,7 +38,7 @@ def check_again(found: Anonymized, counted: pl.DataFrame, population: pl.DataFra
     sizes = counted[COUNT].cast(pl.Int64).to_numpy()
     keys = combine([dense(counted[name]) for name in columns])
     classes, found_sizes = group(keys, sizes)
-    sensitive = {name: scale.coded(counted[name]) for name, scale in found.scales.items()}
+    sensitive = found.coded(counted)
     everybody = None if people is None else people.cast(pl.Int64).to_numpy()
     table = Units(sizes, sensitive, everybody).classes(classes, len(found_sizes))
     _refuse_broken(found, only(table, np.flatnonzero(table.sizes > 0)), table)
@@ -66,7 +66,7 @@ def check_people_again(found: Anonymized, counted: pl.DataFrame, rows: pl.DataFr
             remedy="nothing was released; please report this as a bug",
         )
     counts = rows[COUNT].cast(pl.Int64).to_numpy()
-    sensitive = {name: scale.coded(rows[name]) for name, scale in found.scales.items()}
+    sensitive = found.coded(rows)
     subjects = Subjects(dense(rows[UNIT]), linked)
     tuples, _ = group(combine([dense(rows[name]) for name in found.recoding.columns]), counts)
     classes = subjects.classes(tuples, counts)

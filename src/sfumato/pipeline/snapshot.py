@@ -175,17 +175,38 @@ class Snapshot:
         return take_inventory(table, rows=self.rows, target=dataset.target, subject=dataset.subject, key=key)
 
     def part(self, held_out: bool) -> pl.LazyFrame:
-        """The rows that are held out for the evidence, or all others; a person is wholly in one part."""
-        share = self.policy.evidence.holdout.share if self.policy.evidence is not None else 0.0
-        return self.split(share, held_out, "holdout")
+        """The rows that are held out for the evidence or not sampled, or all others.
+
+        A person is wholly in one part.
+        """
+        return self._below(self._least_offered, held_out, "holdout")
 
     def split(self, share: float, inside: bool, domain: str) -> pl.LazyFrame:
         """A keyed share of the people, or everybody else."""
-        if share == 0:
+        return self._below(int(share * 2**64), inside, domain)
+
+    def _below(self, bound: int, inside: bool, domain: str) -> pl.LazyFrame:
+        """The people whose draw is below a bound, or everybody else."""
+        if bound == 0:
             return self.frame.filter(pl.lit(not inside))
-        chosen = pl.col(DRAW) < int(share * 2**64)
-        drawn = self.frame.with_columns(drawn_by(UNIT, derive(self.release_key, domain)))
-        return drawn.filter(chosen if inside else ~chosen).drop(DRAW)
+        chosen = pl.col(DRAW) < bound
+        return self._drawn(domain).filter(chosen if inside else ~chosen).drop(DRAW)
+
+    def _drawn(self, domain: str) -> pl.LazyFrame:
+        return self.frame.with_columns(drawn_by(UNIT, derive(self.release_key, domain)))
+
+    @cached_property
+    def _least_offered(self) -> int:
+        """The least draw of the people offered to the release: the others are held out, or not sampled."""
+        held_out = self.policy.evidence.holdout.share if self.policy.evidence is not None else 0.0
+        sampling, bound = self.policy.sampling, int(held_out * 2**64)
+        if sampling is None:
+            return bound
+        if sampling.share is not None:
+            return max(bound, int((1 - sampling.share) * 2**64))
+        draws = self._drawn("holdout").select(UNIT, DRAW).unique(UNIT).select(DRAW)
+        highest = draws.top_k(sampling.people or 0, by=DRAW).collect(engine="streaming")[DRAW].to_list()
+        return bound if len(highest) < (sampling.people or 0) else max(bound, min(highest))
 
     def _identity(self, column: str | None) -> pl.Expr:
         """A 64-bit identity from a column's value under the project's key, or the row's number."""

@@ -5,20 +5,23 @@ from __future__ import annotations
 import numpy as np
 
 from sfumato.anonymity.cells import suppress_cells
+from sfumato.anonymity.cells_promised import suppress_promised
+from sfumato.anonymity.partition.local import least_size
 from sfumato.anonymity.partition.problem import Assignment, Axis
 from sfumato.classes.grouping import combine, group
 from sfumato.evidence.features import numbers
 from sfumato.pipeline.methods.partition import ordered, problem_of, recoded
-from sfumato.pipeline.methods.task import Anonymized, Progress, Task, all_or_nothing
+from sfumato.pipeline.methods.task import Anonymized, Progress, Task, all_or_nothing, only_counted
 
 
 def by_cells(task: Task, progress: Progress | None) -> Anonymized:
-    """Blank cells until everybody shares what is left of their row with enough others.
+    """Blank cells until the models hold for those who share what is left of their rows.
 
-    A blank counts as a value of its own, so nobody is hidden by it alone.
+    A blank counts as a value of its own, so nobody is hidden by it alone. All rows stay.
 
     Raises:
-        InputError: ``anonymity-impossible`` for fewer rows than a class takes.
+        InputError: ``anonymity-impossible`` for fewer rows than a class takes, or where the models do not
+            hold even if every cell is blank.
     """
     if progress is not None:
         progress("suppressing cells", 0, 1)
@@ -27,7 +30,11 @@ def by_cells(task: Task, progress: Progress | None) -> Anonymized:
     problem = problem_of(task, tuple(axes))
     weights = task.asked.weights if isinstance(task.asked.weights, dict) else None
     costs = None if weights is None else np.array([weights.get(name, 1.0) for name in task.table.columns])
-    found = suppress_cells(problem.positions, task.table.counts, task.k, costs)
+    k = least_size(task.models, task.table.rows)
+    if only_counted(task.models):
+        found = suppress_cells(problem.positions, task.table.counts, k, costs)
+    else:
+        found = suppress_promised(problem.positions, problem.units, k, task.models, costs)
     shown = np.where(found.blanks, 0, problem.positions[:, found.units] + 1)
     classes, _ = group(combine(list(shown)), found.counts)
     return recoded(task, problem, Assignment(found.units, classes, found.counts))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sfumato.anonymity import MODELS
 from sfumato.anonymity.lattice import Progress as Counted
 from sfumato.anonymity.models.t_closeness import tree
+from sfumato.anonymity.others_known import OthersKnown, with_others_known
 from sfumato.classes.contingency import Sensitive
 from sfumato.classes.subjects import Subjects
 from sfumato.classes.table import FIRST, TupleTable, Units
@@ -20,7 +21,7 @@ from sfumato.contracts import COUNT, PrivacyModel, Recoding
 from sfumato.core.errors import InputError
 from sfumato.core.values import AnonymityPlan, Step
 from sfumato.hierarchies.ladder import Ladder
-from sfumato.policy.model import Anonymity
+from sfumato.policy.model import Anonymity, Part
 from sfumato.transforms.generalize import hierarchy
 
 Progress = Callable[[str, int, int], None]
@@ -80,8 +81,14 @@ class Task:
 
     def units(self, people: NDArray[np.int64] | None = None) -> Units:
         """The tuples as searches see them, with the people of the population that each has."""
-        sensitive = {name: scale.coded(self.table.tuples[name]) for name, scale in self.scales.items()}
-        return Units(self.table.counts, sensitive, people)
+        if self.person is not None and self.asked.others_known:
+            raise InputError(
+                "subject-rows",
+                "a person with several rows may have several values of the columns that are to be known",
+                where="anonymity.others_known",
+                remedy="bring the source to one row a person first, or leave others_known out",
+            )
+        return Units(self.table.counts, coded(self.table.tuples, self.scales, self.models), people)
 
     @property
     def subjects(self) -> Subjects | None:
@@ -119,11 +126,6 @@ class Task:
         return people
 
     @property
-    def k(self) -> int:
-        """The fewest people of a class, for methods that make classes of a size."""
-        return max(int(model.params["k"]) for model in self.asked.models if "k" in model.params)
-
-    @property
     def limit(self) -> int:
         """How many rows may go."""
         return int(self.asked.suppression * self.table.rows + 1e-9)
@@ -144,10 +146,34 @@ class Anonymized:
         """The columns over which the models are checked again: those recoded and the sensitive ones."""
         return (*self.recoding.columns, *self.scales)
 
+    def coded(self, tuples: pl.DataFrame) -> dict[str, Sensitive]:
+        """What the models look at in tuples of the snapshot."""
+        return coded(tuples, self.scales, self.models)
+
+
+def coded(
+    tuples: pl.DataFrame, scales: Mapping[str, Scale], models: Sequence[PrivacyModel]
+) -> dict[str, Sensitive]:
+    """The sensitive columns of tuples by numbers, with those that models look at together.
+
+    Raises:
+        InputError: as :meth:`Scale.coded` and :meth:`OthersKnown.joined`.
+    """
+    found = {name: scale.coded(tuples[name]) for name, scale in scales.items()}
+    return found | {model.on: model.joined(found) for model in with_others_known(models)}
+
 
 def models_of(asked: Anonymity) -> tuple[PrivacyModel, ...]:
-    """The privacy models that a policy asks for."""
-    return tuple(_model(part.name, part.params) for part in asked.models)
+    """The privacy models that a policy asks for, and again with others known where it asks for that."""
+    models = tuple(_model(part.name, part.params) for part in asked.models)
+    known = {model.on: asked.known_beside(model.on) for model in models if model.on is not None}
+    more = (OthersKnown(model, known[model.on]) for model in models if model.on and known[model.on])
+    return (*models, *(cast("PrivacyModel", model) for model in more))
+
+
+def only_counted(models: Sequence[PrivacyModel]) -> bool:
+    """Whether a class's number of people is all that the models ask."""
+    return all(model.on is None and model.absorbing and not model.whole for model in models)
 
 
 def looks_at_target(asked: Anonymity) -> bool:
@@ -157,7 +183,11 @@ def looks_at_target(asked: Anonymity) -> bool:
 
 def looked_at(models: Sequence[PrivacyModel]) -> tuple[str, ...]:
     """The sensitive columns that models look at, each once."""
-    return tuple(dict.fromkeys(model.on for model in models if model.on is not None))
+    joint = with_others_known(models)
+    own = {model.on for model in models if model.on is not None} - {model.on for model in joint}
+    found = [model.on for model in models if model.on in own]
+    found += [name for model in joint for name in model.columns]
+    return tuple(name for name in dict.fromkeys(found) if name is not None)
 
 
 def scales_of(
@@ -178,8 +208,15 @@ def promised(asked: Anonymity) -> dict[str, Any]:
     """The method and the models, as the plan has them."""
     return {
         "method": asked.method,
-        "models": tuple({"model": model.name, **model.params} for model in asked.models),
+        "models": tuple(
+            {"model": model.name, **model.params, **_known(asked, model)} for model in asked.models
+        ),
     }
+
+
+def _known(asked: Anonymity, model: Part) -> dict[str, Any]:
+    others = asked.known_beside(str(model.params.get("on", "")))
+    return {"others_known": list(others)} if "on" in model.params and others else {}
 
 
 def all_suppressed() -> InputError:
