@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from sfumato.contracts import COUNT, Comparison
-from sfumato.core.values import ColumnProfile, Finding, Inventory, Plan, Role, Step
+from sfumato.core.values import AnonymityPlan, ColumnProfile, Finding, Inventory, Plan, Role, Step
 
 KEY = bytes(range(32))
 Describe = Callable[[pl.DataFrame], pl.DataFrame]
@@ -87,6 +88,17 @@ def compare(
         count_original=lambda columns: original.group_by(columns).len(COUNT),
         **{"centers": {}, "key": KEY, "design": "holdout" if control.height else "none", **more},
     )
+
+
+def planned(comparison: Comparison, models: Sequence[Mapping[str, Any]], **more: Any) -> Comparison:
+    """A comparison whose plan says that a recoding kept some models."""
+    figures = {
+        **dict.fromkeys(("classes", "smallest_class", "suppressed_rows"), 0),
+        **dict.fromkeys(("suppressed_share", "score", "raw_loss", "granularity"), 0.0),
+    }
+    given = {"method": "lattice", "levels": {}, "heights": {}, "rows": comparison.original.height, **figures}
+    anonymity = AnonymityPlan(**{**given, "models": tuple(models), "optimal": True, **more})
+    return replace(comparison, plan=comparison.plan.model_copy(update={"anonymity": anonymity}))
 
 
 def local(

@@ -35,6 +35,8 @@ class Params(BaseModel):
 #: may have a column of such a name.
 ROW = "__sfumato_row__"
 COUNT = "__sfumato_count__"
+#: The number of the person whom a row belongs to, where people have several rows.
+PERSON = "__sfumato_person__"
 
 
 class Engine(Protocol):
@@ -209,9 +211,16 @@ class Comparison:
     Where a person may have several rows, each has one here, drawn by key, and both counts are of people;
     ``alike`` and ``alike_original`` are there if the release links the rows of a person: of some columns
     they give the people who have the same tuples as often, shape (classes,).
+    ``histories`` and ``histories_original`` give some columns of every row that leaves, and of every raw
+    one, with its number (:data:`ROW`) and its person's (:data:`PERSON`), in the source's order; ``people``
+    are the persons' numbers of the rows in ``original``. All are None where each person has one row.
     ``count_population`` counts a table of the population, where there is one: the tuples of columns in
     the release's own terms, and ``count_population_original`` raw. ``population`` is the sampling
     fraction where only that is known.
+    Attackers who know the method get what is published of it: ``finer`` is ``describe`` with one column, that
+    all rows have at a level above 0, a level less general; ``suppressible`` the most rows that the search
+    might suppress; ``tight`` the columns in which a class's label names its least and greatest value, or
+    every value in it, and no others.
     ``groups`` are the columns of the original by whose groups people are compared. ``record`` takes for
     custody alone what single people risk: a metric, positions in ``original`` and a risk for each.
     ``design`` is "holdout", or "twin" where every row is released and the probe runs on the same
@@ -235,9 +244,15 @@ class Comparison:
     overlapping: tuple[str, ...] = ()
     alike: Callable[[Sequence[str]], NDArray[np.int64]] | None = None
     alike_original: Callable[[Sequence[str]], NDArray[np.int64]] | None = None
+    histories: Callable[[Sequence[str]], pl.DataFrame] | None = None
+    histories_original: Callable[[Sequence[str]], pl.DataFrame] | None = None
+    people: NDArray[np.uint64] | None = None
     count_population: Callable[[Sequence[str]], pl.DataFrame] | None = None
     count_population_original: Callable[[Sequence[str]], pl.DataFrame] | None = None
     context: Mapping[str, Any] | None = None
+    finer: Callable[[str, pl.DataFrame], pl.DataFrame] | None = None
+    suppressible: int | None = None
+    tight: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     record: Callable[[str, NDArray[np.int64], NDArray[np.float64]], None] = nobody
 

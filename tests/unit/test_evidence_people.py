@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
-from evidence_support import compare
 
+from evidence_support import compare
 from sfumato.core.values import Finding
 from sfumato.evidence.attacks.people import FEW, LEAST_PEOPLE, SUREST, by_person, surest_share
 from sfumato.evidence.report import Metric, Report

@@ -9,7 +9,17 @@ ATTACKS = Registry(
     "attack",
     {
         "uniqueness": "sfumato.evidence.attacks.uniqueness:Uniqueness",
+        "suda": "sfumato.evidence.attacks.suda:Suda",
+        "trajectory": "sfumato.evidence.attacks.trajectory:Trajectory",
+        "unicity": "sfumato.evidence.attacks.unicity:Unicity",
         "linkage": "sfumato.evidence.attacks.linkage:Linkage",
+        "singling-out": "sfumato.evidence.attacks.singling_out:SinglingOut",
+        "linkability": "sfumato.evidence.attacks.linkability:Linkability",
+        "attribute-inference": "sfumato.evidence.attacks.attribute_inference:AttributeInference",
+        "membership": "sfumato.evidence.attacks.membership:Membership",
+        "definetti": "sfumato.evidence.attacks.definetti:Definetti",
+        "downcoding": "sfumato.evidence.attacks.downcoding:Downcoding",
+        "minimality": "sfumato.evidence.attacks.minimality:Minimality",
     },
 )
 
@@ -18,7 +28,13 @@ UTILITY = Registry(
     {
         "distributions": "sfumato.evidence.utility.distributions:Distributions",
         "correlations": "sfumato.evidence.utility.correlations:Correlations",
+        "marginals": "sfumato.evidence.utility.marginals:Marginals",
+        "tails": "sfumato.evidence.utility.tails:Tails",
+        "propensity": "sfumato.evidence.utility.propensity:Propensity",
+        "regression": "sfumato.evidence.utility.regression:Regression",
+        "findings": "sfumato.evidence.utility.findings:Findings",
         "learning": "sfumato.evidence.utility.learning:Learning",
+        "plausibility": "sfumato.evidence.utility.plausibility:Plausibility",
     },
 )
 
@@ -30,6 +46,9 @@ FAIRNESS = Registry(
 )
 
 TABLES = (ATTACKS, UTILITY, FAIRNESS)
+
+#: Figures that no threshold may rest on: they look good where people can be found, so nothing passes by them.
+UNGATED = frozenset({"plausibility.closer_to_train"})
 
 
 def probe(name: str) -> Any:

@@ -79,6 +79,15 @@ def factual_columns(comparison: Comparison) -> tuple[str, ...]:
     return tuple(column for column in comparison.released.columns if column not in hidden)
 
 
+def secret_columns(comparison: Comparison) -> tuple[str, ...]:
+    """Released columns that the inventory or the plan calls sensitive, else the target."""
+    sensitive = {profile.name for profile in comparison.inventory.columns if profile.sensitive}
+    sensitive |= {step.column for step in comparison.plan.steps if step.sensitive}
+    facts = factual_columns(comparison)
+    found = tuple(name for name in facts if name in sensitive)
+    return found or tuple(name for name in facts if name == comparison.inventory.target)
+
+
 def direct_identifiers(comparison: Comparison) -> frozenset[str]:
     """Columns of the original that the inventory or the plan calls direct identifiers."""
     names = {column for column in comparison.original.columns if _is_direct(comparison, column)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -12,13 +12,17 @@ from sfumato.contracts import Comparison
 from sfumato.core.errors import InputError
 from sfumato.core.keyed import derive
 from sfumato.core.values import Finding
+from sfumato.evidence.attacks.attempts import METRICS, NEAREST, WEIGHED, Attempt, findings, known, with_errors
+from sfumato.evidence.attacks.codings import recode, same_names
 from sfumato.evidence.attacks.covering import classes_of
-from sfumato.evidence.attacks.matching import TRUST, Claims, Table, claim_best, own_weights
+from sfumato.evidence.attacks.matching import TRUST, Claims, Classes, Table, claim_best, own_weights
+from sfumato.evidence.attacks.outcomes import hits, shared
+from sfumato.evidence.attacks.pairs import Pairs
 from sfumato.evidence.attacks.registers import sample_rows
 from sfumato.evidence.columns import factual_columns
-from sfumato.evidence.features import as_type, labels
-from sfumato.evidence.intervals import newcombe, wilson
-from sfumato.evidence.report import Figure, Metric, Report
+from sfumato.evidence.features import labels
+from sfumato.evidence.intervals import wilson
+from sfumato.evidence.report import Metric, Report, design_note
 
 REPORT = Report(
     "external register",
@@ -31,21 +35,43 @@ REPORT = Report(
         ),
         "linkage.success": Metric("low", "share", "register people in the release whose row is found"),
         "linkage.excess": Metric("low", "difference", "success less what is found of people not released"),
+        "linkage.precision": Metric(
+            "low", "share", "share right of the tenth of claims that the attacker is surest of"
+        ),
     },
 )
 
 TARGET = "external register"
+TRUSTED = f"{TARGET}, trusted"
+CLAIMED = "claims, right or wrong: the register may hold people who are not in the release"
+#: People of a register looked at.
+MOST = 10_000
+#: Comparisons of one cell with one class that an attack may cost; a register is cut to fit.
+CELLS = 5_000_000_000
+LEAST_PEOPLE = 200
+
+
+@dataclass(frozen=True)
+class _Target:
+    """A table under attack, and the register in its terms; the cells of ``gaps`` say nothing."""
+
+    classes: Table
+    described: pl.DataFrame
+    gaps: NDArray[np.bool_]
+    own: pl.DataFrame
 
 
 def link_register(
-    comparison: Comparison, register: pl.DataFrame, truth: str | None = None, *, most: int = 2_000
+    comparison: Comparison, register: pl.DataFrame, truth: str | None = None, *, most: int = MOST
 ) -> list[Finding]:
     """What the holder of a register finds in the release.
 
-    Columns are shared by name; a cell that is missing in the register, or is not of the column's type,
-    says nothing. With ``truth``, a column of both register and original that names the person, success
-    is measured on those who were released and the excess over those who were held out; without, only
-    how many claims could be made.
+    Columns are shared by name; a cell that is missing in the register, or cannot be read as a value of
+    the original however it is written, says nothing. With ``truth``, a column of both register and
+    original that names the person, success is measured on those who were released and the excess over
+    those who were held out, for each of three attackers: one trusts the register, one weighs agreement
+    by what the pairs tell of its errors, one takes the nearest row. Without, only how many claims could
+    be made by who trusts it.
 
     Args:
         comparison: the release and what it was made from.
@@ -57,101 +83,117 @@ def link_register(
         InputError: ``register-mismatch`` if nothing is shared, the register is empty, or ``truth``
             does not tell people apart.
     """
-    shared = [
-        column for column in factual_columns(comparison) if column in register.columns and column != truth
-    ]
-    if not shared or not register.height:
+    held = same_names(
+        [column for column in register.columns if column != truth],
+        [column for column in factual_columns(comparison) if column != truth],
+    )
+    if not held or not register.height:
         raise InputError(
             "register-mismatch",
-            "the register has no rows" if shared else "the register shares no column with the release",
+            "the register has no rows" if held else "the register shares no column with the release",
             remedy="columns are matched by name: name them as in the original",
         )
     if not comparison.original.height:
         note = "nobody was offered to the release"
         return [REPORT.silent(metric, "not-measured", note, target=TARGET) for metric in REPORT.table]
-    chosen = sample_rows(np.arange(register.height), most, derive(comparison.key, "external"))
+    shared_columns = list(held)
+    counted = comparison.count(shared_columns)
+    affordable = max(LEAST_PEOPLE, CELLS // max(1, counted.height * len(held)))
+    chosen = sample_rows(
+        np.arange(register.height), min(most, affordable), derive(comparison.key, "external")
+    )
     people = register[chosen]
-    classes = classes_of(comparison, comparison.count(shared), shared)
-    held = _encode(comparison, classes, people.select(shared))
-    claims = claim_best(classes, held, TRUST)
-    findings = _claims(claims, shared)
-    if truth is not None:
-        findings += _with_truth(comparison, classes, people, held, claims, truth)
-    return findings
+    rows, gaps = _read(comparison, people.select(pl.col(there).alias(here) for here, there in held.items()))
+    classes = classes_of(comparison, counted, shared_columns)
+    described = comparison.describe(rows).select(shared_columns)
+    release = _Target(classes, described, gaps, comparison.released)
+    trusted = _trusting(release)
+    found = _claims(trusted, shared_columns)
+    if truth is None:
+        return found
+    original = Classes.of(comparison.count_original(shared_columns), shared_columns)
+    before = _Target(original, rows.select(shared_columns), gaps, comparison.original)
+    return found + _with_truth(comparison, (release, trusted), (before, _trusting(before)), people, truth)
 
 
-def _encode(comparison: Comparison, classes: Table, people: pl.DataFrame) -> Any:
-    """The register in the release's terms, cells that say nothing as gaps.
+def _read(comparison: Comparison, people: pl.DataFrame) -> tuple[pl.DataFrame, NDArray[np.bool_]]:
+    """The register as rows of the original, and which cells say nothing.
 
     Describing takes whole raw rows, so every cell that the register lacks is lent from one row of the
     original; it is a gap, and nobody looks at it.
     """
-    schema = comparison.original.schema
-    held = {name: as_type(people[name], schema[name])[0] for name in people.columns}
-    lent = {name: comparison.original[name].new_from_index(0, people.height) for name in schema}
+    original = comparison.original
+    held = {name: recode(people[name], original[name]) for name in people.columns}
+    lent = {name: original[name].new_from_index(0, people.height) for name in original.columns}
     rows = lent | {name: held[name].zip_with(held[name].is_not_null(), lent[name]) for name in held}
-    gaps = np.stack([column.is_null().to_numpy() for column in held.values()], axis=1)
-    return classes.encode(comparison.describe(pl.DataFrame(rows)), gaps)
+    return pl.DataFrame(rows), np.stack([column.is_null().to_numpy() for column in held.values()], axis=1)
 
 
-def _claims(claims: Claims, shared: list[str]) -> list[Finding]:
+def _trusting(target: _Target) -> Claims:
+    """The claims of somebody who takes the register for all but exact."""
+    return claim_best(target.classes, target.classes.encode(target.described, target.gaps), TRUST)
+
+
+def _claims(claims: Claims, columns: list[str]) -> list[Finding]:
     n = len(claims.rows)
-    assumes = f"somebody who holds a register with {', '.join(shared)} and knows the method"
+    assumes = f"somebody who holds a register with {known(columns)} and knows the method"
     unique = wilson(float((claims.full & (claims.rows == 1)).mean()), n)
-    expected = wilson(float(np.where(claims.full, 1 / np.maximum(1, claims.rows), 0.0).mean()), n)
+    expected = wilson(float(shared(claims.full, claims.rows).mean()), n)
     return [
         REPORT.measured(metric, figure, n, target=TARGET, assumes=assumes, note=CLAIMED)
         for metric, figure in (("linkage.unique_matches", unique), ("linkage.expected_claims", expected))
     ]
 
 
-CLAIMED = "claims, right or wrong: the register may hold people who are not in the release"
-
-
 def _with_truth(
     comparison: Comparison,
-    classes: Table,
+    release: tuple[_Target, Claims],
+    original: tuple[_Target, Claims],
     people: pl.DataFrame,
-    held: Any,
-    claims: Claims,
     truth: str,
 ) -> list[Finding]:
-    members = _rows_of(people, comparison.original, truth)
-    released = members >= 0
-    released[released] = comparison.kept[members[released]]
+    rows = _rows_of(people, comparison.original, truth)
+    released = rows >= 0
+    released[released] = comparison.kept[rows[released]]
     if not released.any():
         note = "nobody of the register is among the released people examined"
-        return [
-            REPORT.silent(metric, "not-measured", note, target=TARGET)
-            for metric in ("linkage.success", "linkage.excess")
-        ]
-    own = classes.label_codes(comparison.released[members[released]])
-    weights = own_weights(classes, held[released], own, TRUST, claims.full[released])
-    right = weights >= claims.weight[released] - 1e-8
-    hits = np.where(right, 1 / np.maximum(1, claims.rows[released]), 0.0)
-    success = wilson(float(hits.mean()), len(hits))
-    strangers = _rows_of(people, comparison.control, truth) >= 0
-    control = _apparent(claims, strangers)
-    found = REPORT.measured(
-        "linkage.success",
-        success,
-        len(hits),
-        target=TARGET,
-        baseline=1 / classes.rows,
-        control=control.value if control else None,
+        return [REPORT.silent(metric, "not-measured", note, target=TARGET) for metric in METRICS]
+    members = np.flatnonzero(released)
+    strangers = np.flatnonzero(_rows_of(people, comparison.control, truth) >= 0)
+    after, before = (
+        _attempts(comparison, *attacked, members, strangers, rows[members])
+        for attacked in (release, original)
     )
-    if control is None:
-        note = "nobody of the register was held out to compare with"
-        return [found, REPORT.silent("linkage.excess", "not-measured", note, target=TARGET, n=len(hits))]
-    n = min(len(hits), int(strangers.sum()))
-    return [found, REPORT.measured("linkage.excess", newcombe(success, control), n, target=TARGET)]
+    columns = known(release[0].described.columns)
+    return findings(
+        REPORT,
+        after,
+        before,
+        release=TARGET,
+        rows=release[0].classes.rows,
+        assumes=lambda target: f"{target}, with {columns}, held by somebody who knows the method",
+        note=design_note(comparison),
+    )
 
 
-def _apparent(claims: Claims, strangers: NDArray[np.bool_]) -> Figure | None:
-    if not strangers.any():
-        return None
-    claimed = np.where(claims.full, 1 / np.maximum(1, claims.rows), 0.0)[strangers]
-    return wilson(float(claimed.mean()), len(claimed))
+def _attempts(
+    comparison: Comparison,
+    target: _Target,
+    trusted: Claims,
+    members: NDArray[np.int64],
+    strangers: NDArray[np.int64],
+    rows: NDArray[np.int64],
+) -> dict[str, Attempt]:
+    """Every attack on a table; ``rows`` are the members' own."""
+    classes = target.classes
+    own = classes.label_codes(target.own[rows])
+    people = classes.encode(target.described[members], target.gaps[members])
+    weights = own_weights(classes, people, own, TRUST, trusted.full[members])
+    inside, outside = trusted[members], trusted[strangers]
+    exact = Attempt.of(hits(inside, weights), inside, inside.full, outside, outside.full)
+    pairs = Pairs.of(comparison, classes, target.described, target.gaps)
+    erring = with_errors(pairs, members, strangers, own, derive(comparison.key, "external", "learning"))
+    return {TRUSTED: exact} | {f"{TARGET}, {name}": erring[name] for name in (WEIGHED, NEAREST)}
 
 
 def _rows_of(people: pl.DataFrame, table: pl.DataFrame, truth: str) -> NDArray[np.int64]:

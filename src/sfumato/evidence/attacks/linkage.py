@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import polars as pl
@@ -21,20 +21,23 @@ from pydantic import Field
 
 from sfumato import contracts
 from sfumato.contracts import Comparison
-from sfumato.core.disclosure import round_count
 from sfumato.core.keyed import derive
 from sfumato.core.values import Finding
-from sfumato.evidence.attacks.covering import classes_of
-from sfumato.evidence.attacks.matching import (
-    TRUST,
-    Claims,
-    Classes,
-    Table,
-    claim_best,
-    claim_exact,
-    own_weights,
+from sfumato.evidence.attacks.attempts import NEAREST as NEAREST_ROW
+from sfumato.evidence.attacks.attempts import (
+    WEIGHED,
+    Attempt,
+    badness,
+    findings,
+    known,
+    most_found,
+    with_errors,
 )
-from sfumato.evidence.attacks.outcomes import LEAST_CLAIMS, Outcome, hits, shared, strangers_found
+from sfumato.evidence.attacks.covering import classes_of
+from sfumato.evidence.attacks.matching import TRUST, Claims, Classes, Table, claim_exact, own_weights
+from sfumato.evidence.attacks.outcomes import hits, shared
+from sfumato.evidence.attacks.pairs import Pairs
+from sfumato.evidence.attacks.people import by_person
 from sfumato.evidence.attacks.registers import sample_rows, with_flaws
 from sfumato.evidence.columns import attack_columns, factual_columns
 from sfumato.evidence.intervals import wilson
@@ -58,12 +61,16 @@ REPORT = Report(
         "linkage.success_all_columns": Metric(
             "low", "share", "success of somebody who knows every released column exactly"
         ),
+        "linkage.disparity": Metric(
+            "low", "difference", "success among the people of the group found most, less that found least"
+        ),
     },
 )
 
 EXACT = "exact register"
-FLAWED = "register with errors"
-NO_CONTROL = "nobody was held out to compare with"
+FLAWED = f"register with errors, {WEIGHED}"
+NEAREST = f"register with errors, {NEAREST_ROW}"
+NO_GROUPS = "the policy names no groups"
 
 #: Comparisons of one cell with one class that an attack with flaws may cost; a register is cut to fit.
 CELLS = 1_000_000_000
@@ -84,8 +91,10 @@ class _Target:
 class Linkage:
     """How often an adversary with a register finds people in the release, beyond chance and strangers.
 
-    Two registers: exact, and with errors and gaps. Findings have one of them as target, and ``release``
-    for the worse of the two. Each carries ``before``, the same attack on the original rows; success
+    Three attackers. One holds an exact register and claims what agrees with it. Two hold a register with
+    errors and gaps: one weighs agreement by what the pairs themselves tell of the errors (Fellegi &
+    Sunter), one takes the nearest row by Gower's distance. Findings have one of them as target, and
+    ``release`` for the worst. Each carries ``before``, the same attack on the original rows; success
     carries ``baseline`` (a row drawn blindly) and ``control``. Intervals are Wilson's on the mean, for
     a shared tie varies less than a yes or no, and Newcombe's for the excess.
 
@@ -93,6 +102,9 @@ class Linkage:
     every column agrees, with the other if the best classes agree as well as the own class does for 19
     of 20 members. The claim then counts 1 / rows of the best classes, times the share of members' own
     claims that is right: so a stranger counts no more than a member of whom the same is claimed.
+
+    Success by group, among those whom the attacker is surest of, and the difference between groups
+    (``linkage.disparity``) are the worst attacker's.
     """
 
     summary: ClassVar[str] = "an adversary with a register of people links it to released rows"
@@ -107,7 +119,7 @@ class Linkage:
         gaps: Annotated[float, Field(ge=0, lt=0.5)] = 0.05
 
     def run(self, comparison: Comparison, params: Linkage.Params) -> list[Finding]:
-        """The findings of both registers, of the worse, and of the all-knowing attacker."""
+        """The findings of each attacker, of the worst, by group, and of the all-knowing attacker."""
         members = _sampled(np.flatnonzero(comparison.kept), params, comparison, "members")
         if not len(members) or not comparison.released.columns:
             note = "nobody's row is in the release"
@@ -115,19 +127,24 @@ class Linkage:
         controls = _sampled(np.arange(comparison.control.height), params, comparison, "controls")
         columns = attack_columns(comparison)
         release, original = _tables(comparison, columns, members)
-        exact = (
-            _exact(release, comparison, columns, members, controls),
-            _exact(original, comparison, columns, members, controls),
-        )
-        flawed = (
-            _flawed(release, comparison, columns, members, controls, params),
-            _flawed(original, comparison, columns, members, controls, params)
-            if len(original.classes.sizes) <= MOST_CLASSES
-            else None,
-        )
-        outcomes = {EXACT: exact, FLAWED: flawed}
+        after = {
+            EXACT: _exact(release, comparison, columns, members, controls),
+            **_flawed(release, comparison, columns, members, controls, params),
+        }
+        before = {EXACT: _exact(original, comparison, columns, members, controls)}
+        if len(original.classes.sizes) <= MOST_CLASSES:
+            before |= _flawed(original, comparison, columns, members, controls, params)
         return [
-            *_findings(comparison, columns, outcomes, release.classes.rows),
+            *findings(
+                REPORT,
+                after,
+                before,
+                release="release",
+                rows=release.classes.rows,
+                assumes=lambda target: _assumes(target, columns),
+                note=design_note(comparison),
+            ),
+            *_by_person(comparison, columns, after, members),
             _classes_over_rows(release, original),
             _all_columns(comparison, members, controls),
         ]
@@ -163,15 +180,13 @@ def _exact(
     columns: Sequence[str],
     members: NDArray[np.int64],
     controls: NDArray[np.int64],
-) -> Outcome:
+) -> Attempt:
     most = _affordable(table.classes.scanned, columns)
     members, controls = members[:most], controls[:most]
     found, claims = _found(table, table.describe(comparison.original[members]))
-    if not len(controls):
-        return Outcome.of(found, claims, None, None)
-    strangers = claim_exact(table.classes, table.describe(comparison.control[controls]), insist=False)
-    apparent = strangers_found(found, claims, claims.full, strangers, strangers.full)
-    return Outcome.of(found, claims, apparent, strangers)
+    outside = table.describe(comparison.control[controls]) if len(controls) else table.own.clear()
+    strangers = claim_exact(table.classes, outside, insist=False)
+    return Attempt.of(found, claims, claims.full, strangers, strangers.full)
 
 
 def _flawed(
@@ -181,95 +196,63 @@ def _flawed(
     members: NDArray[np.int64],
     controls: NDArray[np.int64],
     params: Linkage.Params,
-) -> Outcome:
+) -> dict[str, Attempt]:
+    """The attacks with a register that errs, of members and strangers."""
     most = _affordable(len(table.classes.sizes), columns)
-    members, controls = members[:most], controls[:most]
-
-    def held(people: pl.DataFrame, who: str) -> Any:
-        key = derive(comparison.key, "linkage", "flaws", who)
-        register = with_flaws(
-            people, columns, comparison.original, errors=params.errors, gaps=params.gaps, key=key
+    sides = {
+        "members": comparison.original[members[:most]],
+        "controls": comparison.control[controls[:most]],
+    }
+    registers = [
+        with_flaws(
+            people,
+            columns,
+            comparison.original,
+            errors=params.errors,
+            gaps=params.gaps,
+            key=derive(comparison.key, "linkage", "flaws", who),
         )
-        return table.classes.encode(table.describe(register.people), register.gaps)
-
-    codes = held(comparison.original[members], "members")
-    claims = claim_best(table.classes, codes, params.errors)
-    own = table.classes.label_codes(table.own[:most])
-    weights = own_weights(table.classes, codes, own, params.errors)
-    found = hits(claims, weights)
-    if not len(controls):
-        return Outcome.of(found, claims, None, None)
-    strangers = claim_best(table.classes, held(comparison.control[controls], "controls"), params.errors)
-    least = float(np.quantile(weights, 0.05, method="lower"))
-    apparent = strangers_found(found, claims, claims.weight >= least, strangers, strangers.weight >= least)
-    return Outcome.of(found, claims, apparent, strangers)
-
-
-def _findings(
-    comparison: Comparison,
-    columns: Sequence[str],
-    outcomes: dict[str, tuple[Outcome, Outcome | None]],
-    rows: int,
-) -> list[Finding]:
-    """Each figure for each register, first the worse of the two under the name of the release."""
-    found: list[Finding] = []
-    for metric in ("linkage.success", "linkage.excess", "linkage.precision"):
-        each = {
-            name: _finding(comparison, columns, metric, name, after, before, rows)
-            for name, (after, before) in outcomes.items()
-        }
-        worse = max(each, key=lambda name: _badness(each[name]))
-        note = f"{worse}, the worse of {len(each)}; {each[worse].note}"
-        found += [each[worse].model_copy(update={"target": "release", "note": note}), *each.values()]
-    return found
-
-
-def _badness(finding: Finding) -> float:
-    """What the worse of two findings has more of; one without a figure is the worst."""
-    return 2.0 if finding.high is None else finding.high
-
-
-def _finding(
-    comparison: Comparison,
-    columns: Sequence[str],
-    metric: str,
-    register: str,
-    outcome: Outcome,
-    original: Outcome | None,
-    rows: int,
-) -> Finding:
-    figure, before = outcome.figures[metric], original.figures[metric] if original else None
-    known = ", ".join(columns) if columns else "no column"
-    assumes = f"{register} of {known}, held by an attacker who knows the method"
-    if figure is None:
-        few = metric == "linkage.precision" and outcome.controls
-        return REPORT.silent(
-            metric,
-            "no-power" if few else "not-measured",
-            f"fewer than {LEAST_CLAIMS} claims" if few else NO_CONTROL,
-            target=register,
-            n=outcome.members,
-            assumes=assumes,
-        )
-    least = min(outcome.members, outcome.controls)
-    n = {"linkage.excess": least, "linkage.precision": outcome.claims}.get(metric, outcome.members)
-    return REPORT.measured(
-        metric,
-        figure,
-        n,
-        target=register,
-        before=before.value if before else None,
-        baseline=1 / rows if metric != "linkage.excess" else None,
-        control=outcome.control if metric == "linkage.success" else None,
-        assumes=assumes,
-        note=_people(outcome) + design_note(comparison),
+        for who, people in sides.items()
+    ]
+    described = table.describe(pl.concat([register.people for register in registers]))
+    gaps = np.concatenate([register.gaps for register in registers])
+    inside, outside = np.split(np.arange(len(gaps)), [len(registers[0].gaps)])
+    attempts = with_errors(
+        Pairs.of(comparison, table.classes, described, gaps),
+        inside,
+        outside,
+        table.classes.label_codes(table.own[:most]),
+        derive(comparison.key, "linkage", "learning"),
     )
+    return {FLAWED: attempts[WEIGHED], NEAREST: attempts[NEAREST_ROW]}
 
 
-def _people(outcome: Outcome) -> str:
-    """How many were looked for, rounded as every published count is."""
-    members, controls = round_count(outcome.members), round_count(outcome.controls)
-    return f"about {members} members and {controls} strangers; "
+def _by_person(
+    comparison: Comparison, columns: Sequence[str], attempts: dict[str, Attempt], members: NDArray[np.int64]
+) -> list[Finding]:
+    """Success by group and among those of whom the attacker is surest, of the attacker who finds most."""
+    name = most_found(attempts)
+    _, found, confidence = attempts[name]
+    every = by_person(
+        REPORT,
+        "linkage.success",
+        comparison,
+        members[: len(found)],
+        found,
+        confidence,
+        disparity="linkage.disparity",
+        assumes=_assumes(name, columns),
+    )
+    gaps = [finding for finding in every if finding.metric == "linkage.disparity"]
+    if not gaps:
+        return [*every, REPORT.silent("linkage.disparity", "not-measured", NO_GROUPS)]
+    widest = max(gaps, key=badness)
+    note = f"between groups of {widest.target}, the worst of {len(gaps)}; {widest.note}".removesuffix("; ")
+    return [*every, widest.model_copy(update={"target": "release", "note": note})]
+
+
+def _assumes(target: str, columns: Sequence[str]) -> str:
+    return f"{target} of {known(columns)}, held by an attacker who knows the method"
 
 
 def _classes_over_rows(release: _Target, original: _Target) -> Finding:

@@ -42,6 +42,9 @@ class Claims:
     confidence: NDArray[np.float64]
     full: NDArray[np.bool_]
 
+    def __getitem__(self, part: NDArray[np.int64]) -> Claims:
+        return Claims(self.weight[part], self.rows[part], self.confidence[part], self.full[part])
+
 
 class Compared(NamedTuple):
     """People compared with every class, shape (people,) each.

@@ -21,6 +21,7 @@ from sfumato import contracts
 from sfumato.classes.population import expected_inverse_size
 from sfumato.contracts import COUNT, Comparison
 from sfumato.core.values import Finding
+from sfumato.evidence.attacks.class_risk import by_people, class_shares, estimated_k_map, estimates
 from sfumato.evidence.attacks.covering import CoveringClasses, classes_of
 from sfumato.evidence.attacks.population import population_unique
 from sfumato.evidence.columns import attack_columns, factual_columns
@@ -33,11 +34,24 @@ REPORT = Report(
         "risk.marketer": Metric("low", "probability", "classes / rows: the mean risk of all people"),
         "risk.at_risk": Metric("low", "share", "share of people in classes below a size (5)"),
         "risk.unique": Metric("low", "share", "share of people alone in their class"),
+        "risk.class_share": Metric("high", "share", "share of people by the size of their class"),
+        "risk.disparity": Metric(
+            "low", "difference", "mean risk of the group most at risk, less that of the group least"
+        ),
+        "risk.at_risk_disparity": Metric(
+            "low", "difference", "share in small classes of the group with most, less that with least"
+        ),
         "risk.journalist": Metric(
             "low", "probability", "1 / people of the smallest class in the population, expected or counted"
         ),
         "risk.population_unique": Metric(
             "low", "probability", "share of people unique in the population too, estimated or counted"
+        ),
+        "risk.k_map": Metric(
+            "low", "probability", "1 / k of the k-map: people of the smallest class in the population, surely"
+        ),
+        "risk.k_map_at_risk": Metric(
+            "low", "share", "share of people in classes below a size (5) in the population"
         ),
         "risk.unique_all_columns": Metric(
             "low", "share", "share of people unique to somebody who knows every released column"
@@ -48,6 +62,7 @@ REPORT = Report(
     },
 )
 
+OF_POPULATION = ("risk.journalist", "risk.population_unique", "risk.k_map", "risk.k_map_at_risk")
 NO_POPULATION = "not estimable without a population"
 TOO_MANY = "too many classes and people to compare each with each"
 NO_ROWS = "the release has no rows"
@@ -122,7 +137,9 @@ class Uniqueness:
             assumes += " of all of a person's rows"
         return [
             *_classes(after, before, params.below, assumes),
-            *_population(comparison, columns, after, before, assumes),
+            *class_shares(REPORT, after.sizes, before.sizes, assumes),
+            *_population(comparison, columns, after, before, params.below, assumes),
+            *by_people(REPORT, comparison, columns, params.below, assumes),
             *_all_columns(comparison, released[0]),
         ]
 
@@ -153,7 +170,12 @@ def _classes(after: _Risks, before: _Risks, below: int, assumes: str) -> list[Fi
 
 
 def _population(
-    comparison: Comparison, columns: Sequence[str], after: _Risks, before: _Risks, assumes: str
+    comparison: Comparison,
+    columns: Sequence[str],
+    after: _Risks,
+    before: _Risks,
+    below: int,
+    assumes: str,
 ) -> list[Finding]:
     """Risks to somebody who does not know who is in the release: counted if there is a table of everybody."""
     if comparison.count_population is not None and comparison.count_population_original is not None:
@@ -166,7 +188,7 @@ def _population(
             if found is None:
                 return [
                     REPORT.silent(metric, "not-measured", TOO_MANY, n=after.rows, assumes=assumes)
-                    for metric in ("risk.journalist", "risk.population_unique")
+                    for metric in OF_POPULATION
                 ]
             everybody = _Everybody.at_least(classes.sizes, found)
         else:
@@ -174,8 +196,8 @@ def _population(
         raw = _Everybody.of(
             comparison.count_original(asked), comparison.count_population_original(asked), columns
         )
-        return _counted(everybody, raw, assumes)
-    return _estimated(after, before, comparison.population, assumes)
+        return _counted(everybody, raw, below, assumes)
+    return _estimated(after, before, comparison.population, below, assumes)
 
 
 @dataclass(frozen=True)
@@ -217,12 +239,11 @@ class _Everybody:
     def worst(self) -> float:
         return 1 / int(self.population.min())
 
-    @property
-    def unique(self) -> float:
-        return float(self.sizes[self.population == 1].sum()) / self.rows
+    def below(self, size: int) -> float:
+        return float(self.sizes[self.population < size].sum()) / self.rows
 
 
-def _counted(everybody: _Everybody, raw: _Everybody, assumes: str) -> list[Finding]:
+def _counted(everybody: _Everybody, raw: _Everybody, below: int, assumes: str) -> list[Finding]:
     missing = everybody.outside / everybody.rows
     # A share says as much as a count of few would; it is rounded to whole percent.
     note = "counted in the table of the population"
@@ -232,7 +253,9 @@ def _counted(everybody: _Everybody, raw: _Everybody, assumes: str) -> list[Findi
         )
     figures = {
         "risk.journalist": (everybody.worst, raw.worst),
-        "risk.population_unique": (everybody.unique, raw.unique),
+        "risk.population_unique": (everybody.below(2), raw.below(2)),
+        "risk.k_map": (everybody.worst, raw.worst),
+        "risk.k_map_at_risk": (everybody.below(below), raw.below(below)),
     }
     return [
         REPORT.measured(
@@ -247,11 +270,13 @@ def _counted(everybody: _Everybody, raw: _Everybody, assumes: str) -> list[Findi
     ]
 
 
-def _estimated(after: _Risks, before: _Risks, fraction: float | None, assumes: str) -> list[Finding]:
+def _estimated(
+    after: _Risks, before: _Risks, fraction: float | None, below: int, assumes: str
+) -> list[Finding]:
     if fraction is None or not 0 < fraction <= 1:
         return [
             REPORT.silent(metric, "not-measured", NO_POPULATION, n=after.rows, assumes=assumes)
-            for metric in ("risk.journalist", "risk.population_unique")
+            for metric in OF_POPULATION
         ]
     journalist = REPORT.measured(
         "risk.journalist",
@@ -263,7 +288,8 @@ def _estimated(after: _Risks, before: _Risks, fraction: float | None, assumes: s
     )
     # The release stands for the same population as the rows it was made from, suppressed ones included.
     earlier = population_unique(before.sizes, fraction)
-    estimate = population_unique(after.sizes, min(1.0, fraction * after.rows / before.rows))
+    left = min(1.0, fraction * after.rows / before.rows)
+    estimate = population_unique(after.sizes, left)
     if estimate is None:
         unique = REPORT.silent(
             "risk.population_unique",
@@ -282,7 +308,34 @@ def _estimated(after: _Risks, before: _Risks, fraction: float | None, assumes: s
             assumes=assumes,
             note="an estimate by Pitman's sampling formula; the interval takes the model as true",
         )
-    return [journalist, unique]
+    return [
+        journalist,
+        unique,
+        *estimates(REPORT, (after.sizes, left), (before.sizes, fraction), assumes),
+        *_estimated_k_map(after, before, left, fraction, below, assumes),
+    ]
+
+
+def _estimated_k_map(
+    after: _Risks, before: _Risks, left: float, fraction: float, below: int, assumes: str
+) -> list[Finding]:
+    found = zip(
+        ("risk.k_map", "risk.k_map_at_risk"),
+        estimated_k_map(after.sizes, left, below),
+        estimated_k_map(before.sizes, fraction, below),
+        strict=True,
+    )
+    return [
+        REPORT.measured(
+            metric,
+            Figure.counted(value),
+            after.rows,
+            before=earlier,
+            assumes=f"{assumes}, but not who is in the release",
+            note="what the population has at 95 % by El Emam & Dankar's estimator D4, not a count",
+        )
+        for metric, value, earlier in found
+    ]
 
 
 def _all_columns(comparison: Comparison, any_of: str) -> list[Finding]:

@@ -1,0 +1,1 @@
+"""Attacks on trained models: what a model gives away of the people it was taught with."""

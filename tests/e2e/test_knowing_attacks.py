@@ -1,0 +1,73 @@
+"""Attacks that know the algorithm, on releases that the whole way makes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import sfumato as sf
+
+COLUMNS: dict[str, Any] = {
+    "age": {
+        "role": "quasi-identifier",
+        "why": "known",
+        "hierarchy": {"kind": "intervals", "widths": [5, 10, 20], "from": 20, "to": 60},
+    },
+    "region": {"role": "quasi-identifier", "why": "known"},
+    "illness": {"role": "insensitive", "sensitive": True, "why": "told in confidence"},
+}
+ALPHA = {"model": "alpha-k", "on": "illness", "alpha": 0.7, "k": 5}
+ATTACKS = ("definetti", "minimality", "downcoding")
+
+
+def people(rows: int = 600) -> pl.DataFrame:
+    draw = np.random.default_rng(5)
+    return pl.DataFrame(
+        {
+            "age": draw.integers(20, 60, rows),
+            "region": draw.choice(list("nesw"), rows),
+            "illness": draw.choice(["none", "flu", "asthma"], rows, p=[0.5, 0.3, 0.2]),
+        }
+    )
+
+
+def measured(tmp_path: Path, share: float, anonymity: dict[str, Any]) -> dict[str, sf.Finding]:
+    policy = {
+        "sfumato": 1,
+        "dataset": {"name": "people", "source": {"path": "in memory"}},
+        "columns": COLUMNS,
+        "approvals": [{"by": "A. Officer", "what": "column illness", "why": "nobody else knows it"}],
+        "anonymity": anonymity,
+        "evidence": {"attacks": list(ATTACKS), "holdout": {"share": share}},
+    }
+    found = sf.run(policy, people(), output=tmp_path / "out", project=tmp_path / "keys")
+    return {one.metric: one for one in found.findings if one.target == "release" and one.source in ATTACKS}
+
+
+@pytest.mark.parametrize("share", [0.2, 0.0])
+def test_one_level_for_all_rows(tmp_path: Path, share: float) -> None:
+    found = measured(tmp_path, share, {"models": [ALPHA], "suppression": 0.05})
+    for metric in ("definetti.excess", "minimality.posterior", "downcoding.recovered"):
+        assert found[metric].status == "measured", found[metric].note
+    assert found["minimality.posterior"].baseline <= 0.7
+    assert found["downcoding.proven"].status == "not-measured"
+
+
+@pytest.mark.parametrize("share", [0.2, 0.0])
+def test_labels_of_a_class(tmp_path: Path, share: float) -> None:
+    k = {"model": "k-anonymity", "k": 5}
+    found = measured(tmp_path, share, {"models": [k], "method": "partition", "labels": "free"})
+    assert found["downcoding.proven"].value > 0.1
+    assert found["definetti.excess"].status == "measured"
+    assert found["minimality.posterior"].status == "not-measured"
+
+
+def test_a_method_that_chooses_nothing_minimal(tmp_path: Path) -> None:
+    k = {"model": "k-anonymity", "k": 5}
+    found = measured(tmp_path, 0.2, {"models": [k], "method": "microaggregation"})
+    for metric in ("minimality.posterior", "downcoding.recovered"):
+        assert "microaggregation" in found[metric].note
