@@ -1,4 +1,4 @@
-"""For whom it got worse: error and selection rates by group, and whose rows were suppressed.
+"""For whom it got worse: error and selection rates by group, calibration, and whose rows were suppressed.
 
 The two learners of :mod:`sfumato.evidence.learners` select as many people as the original says are
 positive, and each group's rates before and after are compared (Hardt, Price & Srebro 2016 for the
@@ -9,6 +9,7 @@ loses more rows than a common one, and a model then knows less of it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -21,7 +22,7 @@ from sfumato.core.disclosure import LEAST
 from sfumato.core.errors import InputError, nearest
 from sfumato.core.keyed import derive, draws
 from sfumato.core.values import Finding
-from sfumato.evidence.groups import Grouping
+from sfumato.evidence.groups import Crossing, Grouping
 from sfumato.evidence.intervals import (
     auc,
     clopper_pearson,
@@ -40,6 +41,9 @@ REPORT = Report(
         "fairness.selection": Metric("high", "share", "share of a group that the model selects"),
         "fairness.fnr": Metric("low", "share", "share of a group's positives that it does not select"),
         "fairness.fpr": Metric("low", "share", "share of a group's negatives that it selects"),
+        "fairness.calibration": Metric(
+            "low", "difference", "how far the mean probability of a group is from its share of positives"
+        ),
         "fairness.selection_gap": Metric(
             "low", "difference", "largest difference of selection rates between groups (demographic parity)"
         ),
@@ -47,6 +51,9 @@ REPORT = Report(
             "low", "difference", "largest difference of false negative rates (equal opportunity)"
         ),
         "fairness.fpr_gap": Metric("low", "difference", "largest difference of false positive rates"),
+        "fairness.calibration_gap": Metric(
+            "low", "difference", "largest difference between groups of what probabilities promise too much"
+        ),
         "fairness.suppressed": Metric("low", "share", "share of a group's people whose row was suppressed"),
         "fairness.suppression_gap": Metric(
             "low", "difference", "largest difference between groups in the share of rows suppressed"
@@ -60,7 +67,13 @@ RATES = {
     "fairness.selection": "fairness.selection_gap",
     "fairness.fnr": "fairness.fnr_gap",
     "fairness.fpr": "fairness.fpr_gap",
+    "fairness.calibration": "fairness.calibration_gap",
 }
+#: The rate that may be below 0: what probabilities promise too much. Its size is reported.
+SIGNED = "fairness.calibration"
+#: Group columns of which every two are crossed.
+MOST_CROSSED = 4
+Groups = Grouping | Crossing
 BEFORE, AFTER = 0, 1
 LEAST_PEOPLE = 30
 LEAST_OF_CLASS = 10
@@ -85,7 +98,9 @@ class Fairness:
     Both learners select the same number of held-out people: the share that is positive in the original.
     Groups with fewer than 30 people held out (or, for error rates, 10 of the class) have no power and
     stay out of the gaps. Intervals of rates and gaps resample the held-out people; a gap is never below
-    0, so chance alone makes one, and ``before`` says how large the original's is. Suppression rates
+    0, so chance alone makes one, and ``before`` says how large the original's is. Groups that are alike in
+    two columns are compared as well, for a rate may be even in each column and not in both: their targets
+    name both (``white & married=0 & 1``). Suppression rates
     have exact intervals, their gap Newcombe's between the two groups furthest apart.
     """
 
@@ -94,10 +109,14 @@ class Fairness:
     units = REPORT.units
 
     class Params(contracts.Params):
-        """``groups`` are columns of the original; ``positive`` the target's favourable value."""
+        """``groups`` are columns of the original; ``positive`` the target's favourable value.
+
+        With ``intersections`` every two of the first four columns are crossed.
+        """
 
         groups: Annotated[tuple[str, ...], Field(min_length=1)]
         positive: str | None = None
+        intersections: bool = True
         resamples: Annotated[int, Field(ge=100, le=10_000)] = 500
 
     def run(self, comparison: Comparison, params: Fairness.Params) -> list[Finding]:
@@ -113,14 +132,17 @@ class Fairness:
                     f'no column "{column}" to group people by',
                     remedy=nearest(column, comparison.original.columns),
                 )
+        columns = list(dict.fromkeys(params.groups))
         if not comparison.original.height:
             return [
                 REPORT.silent(metric, "not-measured", "nobody was offered to the release", target=column)
-                for column in dict.fromkeys(params.groups)
+                for column in columns
                 for metric in REPORT.table
             ]
         outcome = learned(comparison)
-        groupings = [Grouping.fit(comparison.original[column]) for column in dict.fromkeys(params.groups)]
+        groupings: list[Groups] = [Grouping.fit(comparison.original[column]) for column in columns]
+        if params.intersections:
+            groupings += _crossings(comparison, columns)
         findings: list[Finding] = []
         tested = _test(outcome, params.positive, derive(comparison.key, "fairness", "ties"))
         for grouping in groupings:
@@ -130,6 +152,11 @@ class Fairness:
                 findings += _by_group(comparison, grouping, tested, params.resamples)
             findings += _suppression(comparison, grouping)
         return findings
+
+
+def _crossings(comparison: Comparison, columns: list[str]) -> list[Crossing]:
+    fitted = [Grouping.fit(comparison.original[column]) for column in columns[:MOST_CROSSED]]
+    return [Crossing.fit(pair, comparison.original) for pair in combinations(fitted, 2)]
 
 
 def _test(outcome: Learned | Unlearned, positive: str | None, key: bytes) -> _Tested | Unlearned:
@@ -163,7 +190,7 @@ def _select(scores: NDArray[np.float64], count: int, key: bytes) -> NDArray[np.b
     return selected
 
 
-def _unlearned(grouping: Grouping, reason: Unlearned) -> list[Finding]:
+def _unlearned(grouping: Groups, reason: Unlearned) -> list[Finding]:
     return [
         REPORT.silent(metric, reason.status, reason.note, target=grouping.column)
         for rate, gap in RATES.items()
@@ -172,10 +199,10 @@ def _unlearned(grouping: Grouping, reason: Unlearned) -> list[Finding]:
     ]
 
 
-def _by_group(comparison: Comparison, grouping: Grouping, tested: _Tested, resamples: int) -> list[Finding]:
+def _by_group(comparison: Comparison, grouping: Groups, tested: _Tested, resamples: int) -> list[Finding]:
     """Rates of every group that the original has, and the gap of each rate."""
-    member = grouping.of(comparison.control[grouping.column])[tested.people]
-    groups = np.unique(grouping.of(comparison.original[grouping.column]))
+    member = grouping.members(comparison.control)[tested.people]
+    groups = np.unique(grouping.members(comparison.original))
     key = derive(comparison.key, "fairness", "resamples")
     before, after = (_points(tested, side, member, groups) for side in (BEFORE, AFTER))
     resampled = np.concatenate(
@@ -190,10 +217,10 @@ def _by_group(comparison: Comparison, grouping: Grouping, tested: _Tested, resam
         for j, g in enumerate(groups):
             target, n = grouping.targets()[g], int(people[j])
             if power[j]:
-                figure = percentile(float(after[i, j]), resampled[i, j])
-                findings.append(
-                    REPORT.measured(metric, figure, n, target=target, before=float(before[i, j]), note=note)
-                )
+                figure, earlier = percentile(float(after[i, j]), resampled[i, j]), float(before[i, j])
+                if metric == SIGNED:
+                    figure, earlier = _size(figure), abs(earlier)
+                findings.append(REPORT.measured(metric, figure, n, target=target, before=earlier, note=note))
             else:
                 findings.append(REPORT.silent(metric, "no-power", TOO_FEW, target=target, n=n))
         if gap is not None:
@@ -203,8 +230,14 @@ def _by_group(comparison: Comparison, grouping: Grouping, tested: _Tested, resam
     return findings
 
 
+def _size(figure: Figure) -> Figure:
+    """The absolute value of a figure; an interval around 0 begins there."""
+    ends = abs(figure.low), abs(figure.high)
+    return Figure(abs(figure.value), 0.0 if figure.low <= 0 <= figure.high else min(ends), max(ends))
+
+
 def _gap(
-    grouping: Grouping,
+    grouping: Groups,
     metric: str,
     figure: Figure,
     before: float,
@@ -231,6 +264,7 @@ def _has_power(metric: str, truth: NDArray[np.bool_]) -> bool:
         "fairness.selection": len(truth),
         "fairness.fnr": positives,
         "fairness.fpr": negatives,
+        "fairness.calibration": len(truth),
     }
     return len(truth) >= LEAST_PEOPLE and needed[metric] >= LEAST_OF_CLASS
 
@@ -269,7 +303,14 @@ def _points(
         y_pred=tested.selected[side].astype(np.int64),
         sensitive_features=member,
     )
-    rows = [within.by_group, *(rates.by_group[name] for name in ("selection", "fnr", "fpr"))]
+    promised = MetricFrame(
+        metrics=lambda y_true, y_pred: float(np.mean(np.asarray(y_pred) - np.asarray(y_true))),
+        y_true=truth,
+        y_pred=tested.scores[side],
+        sensitive_features=member,
+    )
+    shown = (rates.by_group[name] for name in ("selection", "fnr", "fpr"))
+    rows = [within.by_group, *shown, promised.by_group]
     return np.stack([row.reindex(groups).to_numpy(dtype=np.float64) for row in rows])
 
 
@@ -290,12 +331,15 @@ def _resampled(
     counted = (both @ weights.T).reshape(2, *hits.shape[:2], len(weights))
     rates = np.divide(counted[0], counted[1], out=np.full(counted.shape[1:], np.nan), where=counted[1] > 0)
     within = np.stack([weighted_auc(truth[group], scores[group], weights[:, group]) for group in inside])
-    return np.concatenate([within[None], rates])
+    promised = (inside * (scores - truth)) @ weights.T
+    people = counted[1, 0]
+    promised = np.divide(promised, people, out=np.full(people.shape, np.nan), where=people > 0)
+    return np.concatenate([within[None], rates, promised[None]])
 
 
-def _suppression(comparison: Comparison, grouping: Grouping) -> list[Finding]:
+def _suppression(comparison: Comparison, grouping: Groups) -> list[Finding]:
     """The share suppressed of each group's people offered to the release, and the largest difference."""
-    member = grouping.of(comparison.original[grouping.column])
+    member = grouping.members(comparison.original)
     findings, rates = [], []
     for g in np.unique(member):
         inside = member == g

@@ -75,3 +75,57 @@ class Grouping:
     def targets(self) -> Sequence[str]:
         """The name of each group as a finding's target (``white=0``)."""
         return [f"{self.column}={name}" for name in self.names]
+
+    def members(self, frame: pl.DataFrame) -> NDArray[np.int64]:
+        """The number of each person's group, of a frame with the column."""
+        return self.of(frame[self.column])
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """The groups of people who are alike in several columns, named ``a & b`` as the columns are.
+
+    A combination is a group if 10 people have it; rarer ones are ``others`` together.
+    """
+
+    parts: tuple[Grouping, ...]
+    names: tuple[str, ...]
+    #: The number of each group of its parts' groups taken together, in order.
+    cells: NDArray[np.int64]
+
+    @classmethod
+    def fit(cls, parts: Sequence[Grouping], frame: pl.DataFrame) -> Crossing:
+        """The groups of the original in several groupings at once."""
+        crossed = cls(tuple(parts), (), np.zeros(0, dtype=np.int64))
+        cells, counts = np.unique(crossed._crossed(frame), return_counts=True)
+        cells = cells[counts >= LEAST]
+        shape = [len(part.names) for part in parts]
+        places = np.unravel_index(cells, shape)
+        names = [
+            " & ".join(part.names[place] for part, place in zip(parts, cell, strict=True))
+            for cell in zip(*places, strict=True)
+        ]
+        return cls(crossed.parts, (*names, OTHERS), cells)
+
+    @property
+    def column(self) -> str:
+        """The columns' names together."""
+        return " & ".join(part.column for part in self.parts)
+
+    def members(self, frame: pl.DataFrame) -> NDArray[np.int64]:
+        """The number of each person's group, of a frame with the columns."""
+        crossed = self._crossed(frame)
+        if not len(self.cells):
+            return np.zeros(len(crossed), dtype=np.int64)
+        found = np.minimum(np.searchsorted(self.cells, crossed), len(self.cells) - 1)
+        return np.where(self.cells[found] == crossed, found, len(self.cells))
+
+    def _crossed(self, frame: pl.DataFrame) -> NDArray[np.int64]:
+        crossed = np.zeros(frame.height, dtype=np.int64)
+        for part in self.parts:
+            crossed = crossed * len(part.names) + part.members(frame)
+        return crossed
+
+    def targets(self) -> Sequence[str]:
+        """The name of each group as a finding's target (``white & married=0 & 1``)."""
+        return [f"{self.column}={name}" for name in self.names]

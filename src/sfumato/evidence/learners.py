@@ -7,40 +7,36 @@ of the release they are put into its terms by the published method, as a recipie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from sfumato.contracts import Comparison
-from sfumato.core.keyed import derive, generator
 from sfumato.core.values import Status
 from sfumato.evidence.columns import direct_identifiers
-from sfumato.evidence.features import LabelBins, labels, numbers
-from sfumato.evidence.overlap import Spread
+from sfumato.evidence.estimators import Kind, Task, Taught, teach
+from sfumato.evidence.features import labels, numbers
+from sfumato.evidence.reading import Reader
+from sfumato.evidence.reading import plain as _plain
+from sfumato.evidence.reading import reader as _reader
 
-#: Models with different seeds whose probabilities are averaged: less noise from the teaching itself.
+#: Models with different seeds whose predictions are averaged: less noise from the teaching itself.
 BAGS = 4
+#: A target of numbers has no classes if it has more values than this.
 MOST_CLASSES = 10
+#: Of more classes the most frequent are told apart, and the rest are one.
+MOST_FREQUENT = 30
 LEAST_PER_CLASS = 10
-_LEVELS = 200
-#: Values of a column with overlapping labels that are told apart, and people who stand for the prior of each.
-_VALUES = 50
-_PRIOR = 10
-_LARGE = 1e300
-_SETTINGS = {
-    "max_iter": 80,
-    "learning_rate": 0.08,
-    "max_leaf_nodes": 15,
-    "min_samples_leaf": 20,
-    "l2_regularization": 1.0,
-    "max_features": 0.5,
-    "early_stopping": False,
-}
+#: Fewer people teach or test no model of a number.
+LEAST_PEOPLE = 30
+_LARGE = 1e12
+#: The class of all others; no label of the data is this.
+_REST = "\0rest"
 
 
 @dataclass(frozen=True)
@@ -51,6 +47,52 @@ class Unlearned:
     note: str
 
 
+class Part(NamedTuple):
+    """Rows to learn from or to be tested on, and what is true of each: the number of a class, or a number."""
+
+    frame: pl.DataFrame
+    truth: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What both learners are taught and tested on.
+
+    ``classes`` are the target's labels in order, empty for a target of numbers. ``tested`` are the
+    held-out people, ``people`` their rows in ``comparison.control``.
+    """
+
+    comparison: Comparison
+    classes: tuple[str, ...]
+    original: Part
+    released: Part
+    tested: Part
+    people: NDArray[np.int64]
+    hidden: frozenset[str]
+
+    @property
+    def task(self) -> Task:
+        return Task(len(self.classes))
+
+    @cached_property
+    def described(self) -> pl.DataFrame:
+        """The held-out people in the release's terms."""
+        return self.comparison.describe(self.tested.frame)
+
+    def by_original(self, kind: Kind = "boosting", rows: NDArray[np.int64] | None = None) -> Taught:
+        """A model taught by the original, or by some rows of it."""
+        return self._taught(kind, self.original, lambda raw, _: _plain(raw), rows)
+
+    def by_release(self, kind: Kind = "boosting", rows: NDArray[np.int64] | None = None) -> Taught:
+        """A model taught by the release, or by some rows of it."""
+        return self._taught(kind, self.released, _reader(self.comparison), rows)
+
+    def _taught(self, kind: Kind, part: Part, read: Reader, rows: NDArray[np.int64] | None) -> Taught:
+        frame, truth = part if rows is None else (part.frame[rows], part.truth[rows])
+        names = [column for column in frame.columns if column not in self.hidden]
+        return teach(kind, frame, names, truth, self.task, read, self.comparison.key, BAGS)
+
+
 @dataclass(frozen=True)
 class Learned:
     """What both learners say of the held-out people.
@@ -58,15 +100,19 @@ class Learned:
     ``classes`` are the target's labels in order; ``truth`` has the number of each person's, shape
     (people,), and ``people`` their rows in ``comparison.control``. ``before`` (taught by the original)
     and ``after`` (taught by the release) are probabilities, shape (people, classes). ``rates`` are
-    the shares of the classes in the original.
+    the shares of the classes in the original. For a target of numbers there are no classes and no rates;
+    ``truth`` is the numbers, and ``before`` and ``after`` have one column.
     """
 
     classes: tuple[str, ...]
-    truth: NDArray[np.int64]
+    truth: NDArray[Any]
     people: NDArray[np.int64]
     before: NDArray[np.float64]
     after: NDArray[np.float64]
     rates: NDArray[np.float64]
+    lesson: Lesson
+    by_original: Taught
+    by_release: Taught
 
 
 class _Sharing(Comparison):
@@ -88,37 +134,93 @@ def learned(comparison: Comparison) -> Learned | Unlearned:
 
 
 def _learn(comparison: Comparison) -> Learned | Unlearned:
+    lesson = _lesson(comparison)
+    if isinstance(lesson, Unlearned):
+        return lesson
+    before, after = lesson.by_original(), lesson.by_release()
+    rates = (
+        np.bincount(lesson.original.truth, minlength=len(lesson.classes)) if lesson.classes else np.zeros(0)
+    )
+    return Learned(
+        lesson.classes,
+        lesson.tested.truth,
+        lesson.people,
+        before.predict(lesson.tested.frame),
+        after.predict(lesson.described),
+        rates / max(1, lesson.original.frame.height),
+        lesson,
+        before,
+        after,
+    )
+
+
+def _lesson(comparison: Comparison) -> Lesson | Unlearned:
     target = comparison.inventory.target
     refusal = _refuse(comparison, target)
     if refusal is not None or target is None:
         return refusal or Unlearned("not-measured", "the dataset has no target")
     original = comparison.original.filter(pl.col(target).is_not_null())
-    classes = _classes(original[target])
-    control = comparison.control.with_row_index("__sfumato_person__").filter(
-        labels(comparison.control[target]).is_in(list(classes))
-    )
-    truth = _numbered(control[target], classes)
-    few = _too_few(np.bincount(_numbered(original[target], classes)), np.bincount(truth))
-    if few is not None:
-        return few
-    people = control["__sfumato_person__"].to_numpy().astype(np.int64)
-    held_out = comparison.control[people]
     released = comparison.released.filter(
         pl.Series(comparison.kept) & comparison.released[target].is_not_null()
     )
-    if not set(labels(released[target]).unique()) <= set(classes):
-        return Unlearned("not-measured", "the release has other classes of the target than the original")
     hidden = _hidden(comparison, target)
-    before = _Learner.teach(original, target, classes, hidden, lambda raw, _: _plain(raw), comparison.key)
-    after = _Learner.teach(released, target, classes, hidden, _reader(comparison), comparison.key)
-    return Learned(
+    if original[target].n_unique() > MOST_CLASSES and numbers(original[target]) is not None:
+        return _of_numbers(comparison, original, released, target, hidden)
+    return _of_classes(comparison, original, released, target, hidden)
+
+
+def _of_classes(
+    comparison: Comparison,
+    original: pl.DataFrame,
+    released: pl.DataFrame,
+    target: str,
+    hidden: frozenset[str],
+) -> Lesson | Unlearned:
+    classes, known = _classes(original[target]), set(labels(original[target]).unique())
+    held_out = labels(comparison.control[target])
+    people = held_out.is_in(list(known)).arg_true().to_numpy().astype(np.int64)
+    tested = comparison.control[people]
+    truth = _numbered(tested[target], classes)
+    taught = _numbered(original[target], classes)
+    few = _too_few(np.bincount(taught), np.bincount(truth))
+    if few is not None:
+        return few
+    if not set(labels(released[target]).unique()) <= known:
+        return Unlearned("not-measured", "the release has other classes of the target than the original")
+    return Lesson(
+        comparison,
         classes,
-        truth,
+        Part(original, taught),
+        Part(released, _numbered(released[target], classes)),
+        Part(tested, truth),
         people,
-        before.probabilities(held_out),
-        after.probabilities(comparison.describe(held_out)),
-        np.bincount(_numbered(original[target], classes), minlength=len(classes)) / original.height,
+        hidden,
     )
+
+
+def _of_numbers(
+    comparison: Comparison,
+    original: pl.DataFrame,
+    released: pl.DataFrame,
+    target: str,
+    hidden: frozenset[str],
+) -> Lesson | Unlearned:
+    parts: list[Part] = []
+    people = np.zeros(0, dtype=np.int64)
+    for frame, centers in (
+        (original, None),
+        (released, comparison.centers.get(target)),
+        (comparison.control, None),
+    ):
+        values = numbers(frame[target], centers)
+        if values is None:
+            return Unlearned("not-measured", "the target is a number, and the release has none of it")
+        people = np.flatnonzero(np.abs(values) < _LARGE)
+        parts.append(Part(frame[people], values[people]))
+    if min(part.frame.height for part in parts) < LEAST_PEOPLE:
+        return Unlearned("no-power", f"fewer than {LEAST_PEOPLE} people to teach or to test with")
+    taught, leaving, tested = parts
+    return Lesson(comparison, (), taught, leaving, tested, people, hidden)
 
 
 def _refuse(comparison: Comparison, target: str | None) -> Unlearned | None:
@@ -130,10 +232,7 @@ def _refuse(comparison: Comparison, target: str | None) -> Unlearned | None:
         return Unlearned("not-measured", "nobody was held out to test on")
     if not comparison.kept.any():
         return Unlearned("not-measured", "the release has no rows")
-    distinct = comparison.original[target].drop_nulls().n_unique()
-    if distinct > MOST_CLASSES:
-        return Unlearned("not-measured", f"the target has more than {MOST_CLASSES} values")
-    if distinct < 2:
+    if comparison.original[target].drop_nulls().n_unique() < 2:
         return Unlearned("no-power", "the target has one class only")
     return None
 
@@ -148,15 +247,22 @@ def _too_few(taught: NDArray[np.int64], tested: NDArray[np.int64]) -> Unlearned 
 
 
 def _classes(series: pl.Series) -> tuple[str, ...]:
-    """The labels in the order of their values."""
-    return tuple(labels(series.unique().sort()))
+    """The labels in the order of their values; of too many the most frequent, and last the rest."""
+    every = labels(series.unique().sort())
+    if len(every) <= MOST_FREQUENT:
+        return tuple(every)
+    counts = labels(series).alias("label").to_frame().group_by("label").len()
+    frequent = counts.sort(["len", "label"], descending=[True, False])["label"].head(MOST_FREQUENT)
+    return (*every.filter(every.is_in(frequent.implode())), _REST)
 
 
 def _numbered(series: pl.Series, classes: Sequence[str]) -> NDArray[np.int64]:
     levels = pl.Series(classes, dtype=pl.String)
     return (
         labels(series)
-        .replace_strict(levels, pl.Series(np.arange(len(classes))), return_dtype=pl.Int64)
+        .replace_strict(
+            levels, pl.Series(np.arange(len(classes))), default=len(classes) - 1, return_dtype=pl.Int64
+        )
         .to_numpy()
         .copy()
     )
@@ -170,170 +276,3 @@ def _hidden(comparison: Comparison, target: str) -> frozenset[str]:
         if profile.determines_target or (profile.dtype == "text" and profile.distinction > 0.5)
     }
     return direct_identifiers(comparison) | given_away | {target}
-
-
-class _Feature(Protocol):
-    """One column as the learner sees it."""
-
-    @property
-    def categorical(self) -> tuple[bool, ...]:
-        """Which of its parts are categories by number, shape (parts,)."""
-
-    def taught(self, frame: pl.DataFrame) -> NDArray[np.float64]:
-        """Of the rows that it was fitted to, shape (rows, parts), or (rows,) if there is one part."""
-
-    def tested(self, frame: pl.DataFrame) -> NDArray[np.float64]:
-        """Of described people."""
-
-
-#: How the learner sees a column, given the number of each row's class.
-Reader = Callable[[pl.Series, NDArray[np.int64]], _Feature]
-
-
-@dataclass(frozen=True)
-class _Numbers:
-    """Numbers, or labels as their centers."""
-
-    name: str
-    centers: Mapping[str, float] | None
-    categorical: tuple[bool, ...] = (False,)
-
-    def tested(self, frame: pl.DataFrame) -> NDArray[np.float64]:
-        found = numbers(frame[self.name], self.centers)
-        # Infinite numbers are very large ones, so that the bins have middles.
-        return np.full(frame.height, np.nan) if found is None else np.clip(found, -_LARGE, _LARGE)
-
-    taught = tested
-
-
-@dataclass(frozen=True)
-class _Categories:
-    """Categories, numbered by frequency."""
-
-    name: str
-    levels: LabelBins
-    categorical: tuple[bool, ...] = (True,)
-
-    def tested(self, frame: pl.DataFrame) -> NDArray[np.float64]:
-        codes = self.levels.codes(frame[self.name]).astype(np.float64)
-        codes[codes == self.levels.size - 1] = np.nan
-        return codes
-
-    taught = tested
-
-
-@dataclass(frozen=True)
-class _Mixtures:
-    """Labels that overlap: the category where a label leaves no choice, and rates where it does.
-
-    ``rates`` are the shares of the classes in each category, of which a label has the mean over what it
-    covers (target encoding: Micci-Barreca 2001, *SIGKDD Explorations* 3:27-32).
-    """
-
-    name: str
-    levels: LabelBins
-    spread: Spread
-    rates: NDArray[np.float64]
-
-    @classmethod
-    def fit(cls, name: str, levels: LabelBins, spread: Spread, truth: NDArray[np.int64]) -> _Mixtures:
-        within = spread.shares[spread.codes]
-        classes = np.eye(int(truth.max(initial=0)) + 1)[truth]
-        # Rare categories have the rates of everybody; those of the first class follow from the others.
-        sums = within.T @ classes + _PRIOR * classes.mean(axis=0)
-        return cls(name, levels, spread, (sums / (within.sum(axis=0)[:, None] + _PRIOR))[:, 1:])
-
-    @property
-    def categorical(self) -> tuple[bool, ...]:
-        return True, *[False] * self.rates.shape[1]
-
-    def taught(self, frame: pl.DataFrame) -> NDArray[np.float64]:
-        del frame
-        return self._matrix(self.spread.shares[self.spread.codes])
-
-    def tested(self, frame: pl.DataFrame) -> NDArray[np.float64]:
-        return self._matrix(np.eye(self.levels.size)[self.levels.codes(frame[self.name])])
-
-    def _matrix(self, shares: NDArray[np.float64]) -> NDArray[np.float64]:
-        sure = (shares[:, :-1] == 1).any(axis=1)
-        return np.column_stack([np.where(sure, shares.argmax(axis=1), np.nan), shares @ self.rates])
-
-
-def _plain(series: pl.Series, centers: Mapping[str, float] | None = None) -> _Feature:
-    if numbers(series, centers) is not None:
-        return _Numbers(series.name, centers)
-    return _Categories(series.name, LabelBins.fit(series, _LEVELS))
-
-
-def _reader(comparison: Comparison) -> Reader:
-    """How the columns of a release are read; which values they have is all that is taken of the original."""
-    described = comparison.describe(comparison.original)
-
-    def read(series: pl.Series, truth: NDArray[np.int64]) -> _Feature:
-        centers = comparison.centers.get(series.name)
-        if series.name not in comparison.overlapping or numbers(series, centers) is not None:
-            return _plain(series, centers)
-        values = described[series.name]
-        levels = LabelBins.fit(values, _VALUES)
-        spread = Spread.of(comparison, series, values, levels.codes(values), levels.size)
-        return _Mixtures.fit(series.name, levels, spread, truth)
-
-    return read
-
-
-@dataclass(frozen=True)
-class _Learner:
-    """Gradient boosting (Friedman 2001) on histograms, several seeds averaged."""
-
-    features: tuple[_Feature, ...]
-    models: tuple[Any, ...]
-    #: The probabilities where nothing was learned: the class shares of what was taught.
-    shares: NDArray[np.float64]
-
-    @classmethod
-    def teach(
-        cls,
-        frame: pl.DataFrame,
-        target: str,
-        classes: Sequence[str],
-        hidden: frozenset[str],
-        read: Reader,
-        key: bytes,
-    ) -> _Learner:
-        names = [column for column in frame.columns if column not in hidden and frame[column].n_unique() > 1]
-        truth = _numbered(frame[target], classes)
-        features = tuple(read(frame[name], truth) for name in names)
-        counts = np.bincount(truth, minlength=len(classes))
-        shares = counts / max(1, len(truth))
-        if not features or (counts > 0).sum() < 2:
-            return cls((), (), shares)
-        from sklearn.ensemble import HistGradientBoostingClassifier
-        from threadpoolctl import threadpool_limits
-
-        matrix = np.column_stack([feature.taught(frame) for feature in features])
-        categorical = [part for feature in features for part in feature.categorical]
-        seeds = generator(derive(key, "learning", "seeds")).integers(0, 2**31, BAGS)
-        # One thread: these models are small, threads that wait on a busy machine cost more than they
-        # bring, and sums come out in the same order everywhere.
-        with threadpool_limits(1, user_api="openmp"):
-            models = tuple(
-                HistGradientBoostingClassifier(
-                    random_state=int(seed), categorical_features=categorical, **_SETTINGS
-                ).fit(matrix, truth)
-                for seed in seeds
-            )
-        return cls(features, models, shares)
-
-    def probabilities(self, frame: pl.DataFrame) -> NDArray[np.float64]:
-        """Shape (rows, classes)."""
-        if not self.models:
-            return np.tile(self.shares, (frame.height, 1))
-        from threadpoolctl import threadpool_limits
-
-        matrix = np.column_stack([feature.tested(frame) for feature in self.features])
-        total = np.zeros((frame.height, len(self.shares)))
-        with threadpool_limits(1, user_api="openmp"):
-            for model in self.models:
-                # A class that was not taught keeps probability 0.
-                total[:, model.classes_] += model.predict_proba(matrix)
-        return total / len(self.models)

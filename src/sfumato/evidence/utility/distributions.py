@@ -13,6 +13,7 @@ if they share no value.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -24,16 +25,23 @@ from sfumato import contracts
 from sfumato.contracts import Comparison
 from sfumato.core.keyed import derive, generator
 from sfumato.core.values import Finding
-from sfumato.evidence.columns import direct_identifiers
 from sfumato.evidence.features import LabelBins, NumberBins, labels, numbers
 from sfumato.evidence.overlap import Spread, told_apart
 from sfumato.evidence.report import Figure, Metric, Report
+from sfumato.evidence.utility.numbers import number_findings
+from sfumato.evidence.utility.terms import fact_columns
 
 REPORT = Report(
     "distributions",
     {
         "distributions.tv": Metric(
             "low", "distance", "total variation distance of released columns from the original's"
+        ),
+        "distributions.ks": Metric(
+            "low", "distance", "largest difference of the cumulative shares of a column of numbers"
+        ),
+        "distributions.wasserstein": Metric(
+            "low", "distance", "distance that numbers moved, as a share of their mean deviation"
         ),
         "distributions.precision": Metric(
             "high", "share", "share of pairs told apart by a column's original values and still told apart"
@@ -44,6 +52,10 @@ REPORT = Report(
 RESAMPLES = 200
 FLOOR_DRAWS = 20
 _Z = 1.959964
+#: Parts of the people examined whose detail is compared where they are a sample, and the t quantile.
+PARTS = 10
+_T = 2.262157
+_LEAST_PART = 30
 
 
 @dataclass(frozen=True)
@@ -59,14 +71,15 @@ class _Column:
 
 
 class Distributions:
-    """Total variation distance and detail left, for each released column and on average.
+    """Distance of each released column from the original's, and detail left; the same on average.
 
     A column of numbers that stays one of numbers is compared in 20 quantile bins of the original
     (one bin a value where there are few), so rounding, top-coding and noise show; any other in the
     release's labels, the original put into them by the published method. ``baseline`` is the noise
     floor: the distance of a resample of the original with as many rows as the release. The intervals
     resample people (95 %, normal, the standard error by the bootstrap), the average's from the mean
-    standard error, which is never too small.
+    standard error, which is never too small. Columns of numbers have the distances of Kolmogorov &
+    Smirnov and of Wasserstein as well (:mod:`~.numbers`).
     """
 
     summary: ClassVar[str] = "distance of each column's distribution from the original's, and detail left"
@@ -79,15 +92,14 @@ class Distributions:
     def run(self, comparison: Comparison, params: Distributions.Params) -> list[Finding]:
         """One finding a column and metric, and the means over columns with target ``release``."""
         del params
-        hidden = direct_identifiers(comparison)
-        names = [column for column in comparison.released.columns if column not in hidden]
-        kept = int(comparison.kept.sum())
+        names, kept = fact_columns(comparison), int(comparison.kept.sum())
         if not names or not kept:
             note = "no column of facts is released" if kept else "the release has no rows"
             return [REPORT.silent(metric, "not-measured", note) for metric in REPORT.table]
         described = comparison.describe(comparison.original)
         return [
             *_distances(comparison, described, names, kept),
+            *number_findings(REPORT, comparison, described, names),
             *_precisions(comparison, described, names, kept),
         ]
 
@@ -171,44 +183,62 @@ def _tv(joint: NDArray[np.float64], size: int) -> NDArray[np.float64]:
 def _precisions(
     comparison: Comparison, described: pl.DataFrame, names: list[str], kept: int
 ) -> list[Finding]:
-    findings, values = [], []
-    mask = pl.Series(comparison.kept)
+    leaving, sampled = np.flatnonzero(comparison.kept), _is_sample(comparison)
+    findings, figures = [], []
     for name in names:
-        before, after = (frame[name].filter(mask) for frame in (comparison.original, comparison.released))
-        apart = _differing(before)
-        if not apart:
-            findings.append(
-                REPORT.silent(
-                    "distributions.precision",
-                    "no-power",
-                    "the original tells nobody apart",
-                    target=name,
-                    n=kept,
-                )
-            )
+        value = _detail(comparison, described, name, leaving)
+        if math.isnan(value):
+            note = "the original tells nobody apart"
+            findings.append(REPORT.silent("distributions.precision", "no-power", note, target=name, n=kept))
             continue
-        if name in comparison.overlapping:
-            value = told_apart(comparison, before, after, described[name]) / apart
-        else:
-            # Those that differ in either, less those that do in one only.
-            value = (apart + _differing(after) - _differing(before, after)) / apart
-        values.append(value)
+        figures.append(
+            _by_parts(comparison, described, name, leaving, value) if sampled else Figure.counted(value)
+        )
         findings.append(
-            REPORT.measured("distributions.precision", Figure.counted(value), kept, target=name, before=1.0)
+            REPORT.measured("distributions.precision", figures[-1], kept, target=name, before=1.0)
         )
-    if not values:
-        whole = REPORT.silent(
-            "distributions.precision", "no-power", "the original's columns tell nobody apart", n=kept
-        )
-    else:
-        whole = REPORT.measured(
-            "distributions.precision",
-            Figure.counted(float(np.mean(values))),
-            kept,
-            before=1.0,
-            note=f"mean over {len(values)} released columns, pairs of the people examined who left",
-        )
+    if not figures:
+        note = "the original's columns tell nobody apart"
+        return [REPORT.silent("distributions.precision", "no-power", note, n=kept), *findings]
+    whole = REPORT.measured(
+        "distributions.precision",
+        Figure(*(float(part) for part in np.mean(figures, axis=0))),
+        kept,
+        before=1.0,
+        note=f"mean over {len(figures)} released columns, pairs of the people examined who left",
+    )
     return [whole, *findings]
+
+
+def _is_sample(comparison: Comparison) -> bool:
+    """Were fewer people examined than were offered to the release? Then no figure of them is a count."""
+    return comparison.plan.rows - comparison.plan.holdout_rows > comparison.original.height
+
+
+def _by_parts(
+    comparison: Comparison, described: pl.DataFrame, name: str, leaving: NDArray[np.int64], value: float
+) -> Figure:
+    """The interval from how much ten keyed parts of the people differ; none where they are too small."""
+    draw = generator(derive(comparison.key, "distributions", "parts"))
+    order = draw.permutation(leaving)
+    parts = [order[part::PARTS] for part in range(PARTS)]
+    if min(map(len, parts)) < _LEAST_PART:
+        return Figure(value, 0.0, 1.0)
+    found = np.array([_detail(comparison, described, name, part) for part in parts])
+    half = _T * float(np.nanstd(found, ddof=1)) / math.sqrt(PARTS)
+    return Figure(value, max(0.0, value - half), min(1.0, value + half))
+
+
+def _detail(comparison: Comparison, described: pl.DataFrame, name: str, rows: NDArray[np.int64]) -> float:
+    """The share of pairs of rows told apart that still are; NaN where there are none."""
+    before, after = (frame[name].gather(rows) for frame in (comparison.original, comparison.released))
+    apart = _differing(before)
+    if not apart:
+        return math.nan
+    if name in comparison.overlapping:
+        return told_apart(comparison, before, after, described[name]) / apart
+    # Those that differ in either, less those that do in one only.
+    return (apart + _differing(after) - _differing(before, after)) / apart
 
 
 def _differing(*columns: pl.Series) -> float:
