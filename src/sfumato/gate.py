@@ -9,27 +9,46 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sfumato.core.values import Decision, Finding, Reason
+from sfumato.evidence import UNGATED
 from sfumato.policy.model import Policy, Threshold
 
 #: What every release is held to, whatever its policy says: nobody may be picked out of their class
 #: with more than one chance in five. A class has at least five people however small the table is.
 FLOOR = (Threshold(metric="risk.worst_class", at_most=0.2, least_n=1),)
 
+#: What a release is held to beside these if others of the same people left before it: nobody may be
+#: picked out of those who share their classes in all of them with more than one chance in five, and a
+#: promise must hold where pseudonyms join releases. A named person may answer for a composition whatever
+#: it is (an approval without a threshold), for it may be that nobody can measure it.
+COMPOSED = (
+    Threshold(metric="composition.worst_class", at_most=0.2, least_n=1),
+    Threshold(metric="composition.joined_broken", at_most=0.0, least_n=1),
+)
+#: Figures on earlier releases, which the first one of its people does not have.
+_COMPOSITION = "composition."
 
-def thresholds(policy: Policy) -> tuple[Threshold, ...]:
+
+def thresholds(policy: Policy, earlier: int = 0) -> tuple[Threshold, ...]:
     """The policy's thresholds, and those of the floor that none of them replaces.
 
     A threshold of the policy replaces the floor's on the same figure if it asks as much, or if a named
     person approved that it asks less.
+
+    Args:
+        earlier: how many releases of the same people left before; without any there is no composition.
     """
-    asked = {(threshold.metric, threshold.target) for threshold in policy.gate}
-    floor = tuple(
-        bound
-        for bound in FLOOR
-        if (bound.metric, bound.target) not in asked
-        or (loosened(policy, bound) is not None and not is_approved(policy, bound))
-    )
-    return (*floor, *policy.gate)
+    bounds = (*FLOOR, *(COMPOSED if earlier else ()))
+    floor = tuple(bound for bound in bounds if not _replaced(policy, bound))
+    own = (t for t in policy.gate if earlier or not t.metric.startswith(_COMPOSITION))
+    return (*floor, *own)
+
+
+def _replaced(policy: Policy, bound: Threshold) -> bool:
+    """Whether the policy's own word stands instead of the floor's ``bound``."""
+    if is_approved(policy, bound) and bound in COMPOSED:
+        return True
+    asked = any(own.metric == bound.metric and own.target == bound.target for own in policy.gate)
+    return asked and (loosened(policy, bound) is None or is_approved(policy, bound))
 
 
 def loosened(policy: Policy, bound: Threshold) -> Threshold | None:
@@ -49,9 +68,9 @@ def is_approved(policy: Policy, bound: Threshold) -> bool:
     return policy.approved(f"gate {bound.metric}")
 
 
-def decide(policy: Policy, findings: Sequence[Finding]) -> Decision:
-    """The decision on findings, with a reason for every threshold."""
-    reasons = tuple(_judge(threshold, findings) for threshold in thresholds(policy))
+def decide(policy: Policy, findings: Sequence[Finding], earlier: int = 0) -> Decision:
+    """The decision on findings, with a reason for every threshold; ``earlier`` as for :func:`thresholds`."""
+    reasons = tuple(_judge(threshold, findings) for threshold in thresholds(policy, earlier))
     return Decision(passed=all(reason.passed for reason in reasons), reasons=reasons)
 
 
@@ -70,6 +89,8 @@ def _judge(threshold: Threshold, findings: Sequence[Finding]) -> Reason:
 
 
 def _words(threshold: Threshold, met: Sequence[Finding]) -> tuple[bool, str]:
+    if threshold.metric in UNGATED:
+        return False, "it is a figure of plausibility, and no evidence that anything may leave by"
     if not met:
         return False, "nothing measured it"
     if len(met) > 1:

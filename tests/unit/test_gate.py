@@ -44,6 +44,14 @@ def test_nothing_measured_passes_nothing() -> None:
     assert decision.reasons[0].words == "nothing measured it"
 
 
+def test_plausibility_is_no_evidence() -> None:
+    """A release of 5 % copies looks plausible: the distance to the closest record misses them."""
+    held = policy(gate=[{"metric": "plausibility.closer_to_train", "at_most": 0.55}])
+    decision = decide(held, [WORST, finding("plausibility.closer_to_train", 0.526)])
+    assert not decision.passed
+    assert "no evidence" in decision.reasons[-1].words
+
+
 @pytest.mark.parametrize("status", ["not-measured", "no-power", "error"])
 def test_a_finding_that_could_not_tell_passes_nothing(status: str) -> None:
     assert not decide(policy(), [finding("risk.worst_class", 0.0, status=status)]).passed

@@ -17,14 +17,17 @@ from sfumato.core.values import Finding
 from sfumato.evidence.run import measure
 from sfumato.pipeline.fitting import Fitted, fit
 from sfumato.pipeline.population import population_counter
-from sfumato.pipeline.snapshot import IDENTITY, Snapshot, part_of
-from sfumato.pipeline.subjects import one_row_each, people_alike, people_of
+from sfumato.pipeline.snapshot import IDENTITY, UNIT, Snapshot, part_of
+from sfumato.pipeline.subjects import histories_of, one_row_each, people_alike, people_of
 from sfumato.policy.model import Part
 
 Count = Callable[[Sequence[str]], pl.DataFrame]
 
 #: Attacks that run on a twin release where every row is released; the others need no control.
-_NEED_CONTROL = ("linkage",)
+_NEED_CONTROL = (
+    *("linkage", "membership", "singling-out", "linkability", "attribute-inference"),
+    *("definetti", "downcoding"),
+)
 
 _AT_RISK = {"metric": pl.String, "evidence_id": pl.String, "risk": pl.Float64}
 
@@ -84,7 +87,9 @@ def compare(
         else sample.head(0)
     )
     population = policy.dataset.population
-    fraction = None if population is None else population.fraction_of(snapshot.rows)
+    # Who knows everybody in the source does not know who of them is in a sample of it.
+    source = None if policy.sampling is None else 1.0
+    fraction = source if population is None else population.fraction_of(snapshot.rows)
     local = fitted.recoding if isinstance(fitted.recoding, LocalRecoding) else None
     return Comparison(
         inventory=snapshot.inventory,
@@ -98,6 +103,9 @@ def compare(
         count_original=lambda columns: people_of(part, columns) if people_count else counted(part, columns),
         alike=(lambda columns: people_alike(rows, columns)) if fitted.linked else None,
         alike_original=(lambda columns: people_alike(part, columns)) if fitted.linked else None,
+        histories=(lambda columns: histories_of(rows, columns)) if people_count else None,
+        histories_original=(lambda columns: histories_of(part, columns)) if people_count else None,
+        people=sample[UNIT].cast(pl.UInt64).to_numpy() if people_count else None,
         centers=fitted.centers(),
         key=derive(snapshot.release_key, "probes"),
         design="none" if control is None else "holdout",
@@ -108,6 +116,9 @@ def compare(
         count_population=population_counter(snapshot, fitted.describe),
         count_population_original=population_counter(snapshot, lambda people: people),
         context=policy.context.model_dump(),
+        finer=fitted.finer if fitted.anonymized is not None and local is None else None,
+        suppressible=_suppressible(fitted),
+        tight=_tight(fitted, local),
         groups=policy.groups,
         record=nobody if people is None else people.record,
     )
@@ -118,6 +129,20 @@ def _one_row_each(fitted: Fitted, part: pl.LazyFrame) -> pl.LazyFrame:
     if fitted.linked is None:
         return part
     return one_row_each(part, derive(fitted.snapshot.release_key, "one row each"))
+
+
+def _suppressible(fitted: Fitted) -> int | None:
+    """The most rows that the policy lets the recoding suppress."""
+    asked, plan = fitted.snapshot.policy.anonymity, fitted.plan.anonymity
+    return None if asked is None or plan is None else int(asked.suppression * plan.rows + 1e-9)
+
+
+def _tight(fitted: Fitted, local: LocalRecoding | None) -> tuple[str, ...]:
+    """The columns in which each class of a partition has a label made of its own values."""
+    plan = fitted.plan.anonymity
+    if local is None or plan is None or plan.method != "partition":
+        return ()
+    return tuple(column for column, axis in local.axes.items() if axis.free)
 
 
 def _offered(fitted: Fitted) -> float:

@@ -98,11 +98,20 @@ class Fitted:
         in its hierarchy becomes missing. Where each class has labels of its own, the method gives none to
         others, and the values stay as the transforms leave them.
         """
+        return self._described(raw, self._levels())
+
+    def finer(self, column: str, raw: pl.DataFrame) -> pl.DataFrame:
+        """:meth:`describe` with one column, of a level above 0, a level less general."""
+        return self._described(
+            raw, [(ladder, level - (ladder.column == column)) for ladder, level in self._levels()]
+        )
+
+    def _described(self, raw: pl.DataFrame, levels: Sequence[tuple[Ladder, int]]) -> pl.DataFrame:
         described = self.transform(raw)
         changed = [
             self._labelled(described[ladder.column], ladder, level)
-            for ladder, level in self._levels()
-            if ladder.column in described.columns
+            for ladder, level in levels
+            if level > 0 and ladder.column in described.columns
         ]
         return part_of(described.with_columns(changed))
 

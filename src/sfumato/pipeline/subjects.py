@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sfumato.classes.grouping import combine, group
 from sfumato.classes.subjects import alike
-from sfumato.contracts import COUNT, ROW
+from sfumato.contracts import COUNT, PERSON, ROW
 from sfumato.core.errors import InputError
 from sfumato.core.values import Step
 from sfumato.engines.local import DRAW, drawn_by
@@ -98,3 +98,9 @@ def people_alike(frame: pl.LazyFrame, columns: Sequence[str]) -> NDArray[np.int6
     _, firsts = np.unique(people, return_index=True)
     sizes: NDArray[np.int64] = group(classes[firsts], np.ones(len(firsts), dtype=np.int64))[1]
     return sizes
+
+
+def histories_of(frame: pl.LazyFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """Columns of all rows with their numbers and their persons', in the source's order."""
+    whose = frame.select(ROW, pl.col(UNIT).cast(pl.UInt64).alias(PERSON), *columns)
+    return whose.collect(engine="streaming").sort(ROW)

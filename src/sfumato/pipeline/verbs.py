@@ -18,8 +18,10 @@ from sfumato.core.values import Decision, Finding, Inventory, Plan, Role
 from sfumato.engines.local import LocalEngine
 from sfumato.engines.sources import FileSource
 from sfumato.evidence import probe
-from sfumato.gate import FLOOR, decide, is_approved, loosened
+from sfumato.evidence.attacks.composition import REPORT, WORST
+from sfumato.gate import COMPOSED, FLOOR, decide, is_approved, loosened
 from sfumato.inventory import take_inventory
+from sfumato.pipeline import composing
 from sfumato.pipeline.comparing import PeopleAtRisk, compare, counted, evidence
 from sfumato.pipeline.fitting import Fitted, fit
 from sfumato.pipeline.recheck import check_again, check_baskets, check_people_again
@@ -28,8 +30,7 @@ from sfumato.policy.checks import check_policy, population_columns, unknown_colu
 from sfumato.policy.load import LoadedPolicy
 from sfumato.release.account import DataFile
 from sfumato.release.assemble import Release, assemble
-from sfumato.release.custody import commit
-from sfumato.release.layout import RELEASE, SEALED_MAPPING, SEALED_PEOPLE
+from sfumato.release.layout import RELEASE, SEALED_MAPPING, SEALED_PEOPLE, SEALED_RELEASED
 from sfumato.release.writer import Outgoing
 
 
@@ -44,7 +45,7 @@ class Watch:
 
 
 #: The finding on earlier releases of the same people.
-COMPOSITION = "composition.earlier_releases"
+COMPOSITION = WORST
 
 
 @dataclass(frozen=True)
@@ -103,12 +104,16 @@ def assess_source(
     sensitive: Sequence[str] = (),
     *,
     fraction: float | None = None,
+    subject: str | None = None,
+    linked: bool = False,
     watch: Watch | None = None,
 ) -> Assessment:
-    """Every privacy model's figure for a source as it is, all rows, a row a person.
+    """Every privacy model's figure for a source as it is, all rows.
 
     Args:
         quasi: the columns that outsiders may know; None asks the inventory.
+        subject: the column that says whose a row is; without it a row is a person.
+        linked: whether who sees the table can tell which rows are one person's.
 
     Raises:
         InputError: from reading, or for a name that is no column.
@@ -116,17 +121,17 @@ def assess_source(
     watch = watch or Watch()
     engine = LocalEngine()
     if quasi is None:
-        found = inspect_source(source, watch=watch).named(Role.QUASI_IDENTIFIER)
-        quasi = tuple(name for name in found if name not in sensitive)
+        found = inspect_source(source, subject=subject, watch=watch).named(Role.QUASI_IDENTIFIER)
+        quasi = tuple(name for name in found if name not in (*sensitive, subject))
     watch.stage("reading the source")
     frame = engine.scan(source)
-    wanted = list(dict.fromkeys((*quasi, *sensitive)))
+    wanted = list(dict.fromkeys((*quasi, *sensitive, *(() if subject is None else (subject,)))))
     known = [name for name in wanted if name in engine.schema(frame)]
     # A name that is no column is for assess to tell, which knows those that are.
     columns = known if len(known) == len(wanted) else list(engine.schema(frame))
     table = frame.select(columns or pl.len()).collect(engine="streaming")
     watch.stage("checking every privacy model")
-    return assess(table, quasi, sensitive, fraction=fraction)
+    return assess(table, quasi, sensitive, fraction=fraction, subject=subject, linked=linked)
 
 
 def check(loaded: LoadedPolicy, snapshot: Snapshot) -> tuple[Problem, ...]:
@@ -140,7 +145,7 @@ def check(loaded: LoadedPolicy, snapshot: Snapshot) -> tuple[Problem, ...]:
     problems = check_policy(loaded, snapshot.columns, snapshot.inventory)
     if snapshot.population is not None:
         problems += tuple(population_columns(loaded, tuple(snapshot.engine.schema(snapshot.population))))
-    for bound in FLOOR:
+    for bound in (*FLOOR, *COMPOSED):
         looser = loosened(loaded.policy, bound)
         if looser is not None and not is_approved(loaded.policy, bound):
             i = loaded.policy.gate.index(looser)
@@ -206,28 +211,36 @@ def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | N
         comparison = compare(fitted, part, count, control, people)
         probes = loaded.policy.evidence.probes() if loaded.policy.evidence is not None else ()
         findings = evidence(snapshot, comparison, probes, lambda name: watch.stage(f"measuring {name}"))
-        findings += _earlier(snapshot)
-        decision = decide(loaded.policy, findings)
+        watch.stage("joining earlier releases")
+        earlier, released = composing.earlier_releases(fitted), composing.people_of(fitted, part, comparison)
+        findings += composing.composition(fitted, part, comparison, released, earlier)
+        decision = decide(loaded.policy, findings, len(earlier))
         snapshot.refuse_changed()
         watch.stage("writing the release")
-        release = assemble(
-            outgoing,
-            policy=loaded.policy,
-            plan=fitted.plan,
-            findings=findings,
-            decision=decision,
-            data=data,
-            project=snapshot.project,
-            private={
-                "source": snapshot.digest,
-                "inventory": snapshot.inventory.digest,
-                "policy": loaded.policy.model_dump(mode="json"),
-                "folder": str(loaded.folder.resolve()),
-            },
-            salt=snapshot.salt,
-            meanings=_meanings(findings),
-            tables=_tables(fitted, people),
-        )
+        tables = _tables(fitted, people)
+        with snapshot.project.releasing():
+            composing.refuse_newer(fitted, earlier)
+            if decision.passed:
+                tables[SEALED_RELEASED] = composing.keep(fitted, released)
+            release = assemble(
+                outgoing,
+                policy=loaded.policy,
+                plan=fitted.plan,
+                findings=findings,
+                decision=decision,
+                data=data,
+                project=snapshot.project,
+                inventory=snapshot.inventory,
+                private={
+                    "source": snapshot.digest,
+                    "inventory": snapshot.inventory.digest,
+                    "policy": loaded.policy.model_dump(mode="json"),
+                    "folder": str(loaded.folder.resolve()),
+                },
+                salt=snapshot.salt,
+                meanings=_meanings(findings),
+                tables=tables,
+            )
     return Outcome(snapshot.inventory, fitted.plan, tuple(findings), decision, release, fitted.types())
 
 
@@ -329,33 +342,10 @@ def _type_name(dtype: pl.DataType) -> str:
     return names.get(dtype, "datetime" if isinstance(dtype, pl.Datetime) else "text")
 
 
-def _earlier(snapshot: Snapshot) -> list[Finding]:
-    """What is not measured yet: what this release gives away together with earlier ones of the dataset."""
-    this = (snapshot.policy_digest, commit(snapshot.salt, "source", snapshot.digest))
-    attempts = snapshot.project.releases(snapshot.policy.dataset.name)
-    others = {
-        (attempt.policy_digest, attempt.source_commitment) for attempt in attempts if attempt.passed
-    } - {this}
-    if not others:
-        return []
-    count = f"{len(others)} earlier release{'s' if len(others) > 1 else ''}"
-    return [
-        Finding(
-            metric=COMPOSITION,
-            unit="probability",
-            goal="low",
-            n=0,
-            status="not-measured",
-            source="ledger",
-            note=f"{count} of this dataset left before; what all of them give away together is not measured",
-        )
-    ]
-
-
 def _meanings(findings: Sequence[Finding]) -> dict[str, str]:
     """One line on each metric, from the probe that reports it."""
-    return {
-        finding.metric: probe(finding.source).metrics[finding.metric][1]
-        for finding in findings
-        if finding.metric != COMPOSITION
-    }
+    meanings: dict[str, str] = {}
+    for finding in findings:
+        told = REPORT if finding.source == REPORT.source else probe(finding.source)
+        meanings[finding.metric] = told.metrics[finding.metric][1]
+    return meanings

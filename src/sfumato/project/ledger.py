@@ -1,5 +1,8 @@
 """The ledger of releases: every attempt to release a dataset, in the order in which they were made.
 
+Beside it stands what is kept of a release's people, for later releases to be joined with: by which
+spaces of identities (a source, a key column, a domain of pseudonyms) they can be found again.
+
 A row is written before a release gets its final name, so that no release can be out in the world and
 not in the ledger; a row whose release never appeared costs nothing. SQLite with a write-ahead log and
 full synchronization: a crash loses no committed row, and concurrent runs wait for each other.
@@ -7,9 +10,10 @@ full synchronization: a crash loses no committed row, and concurrent runs wait f
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -29,6 +33,15 @@ CREATE TABLE IF NOT EXISTS releases (
     passed INTEGER NOT NULL CHECK (passed IN (0, 1))
 ) STRICT
 """
+_SPACES = """
+CREATE TABLE IF NOT EXISTS spaces (
+    dataset TEXT NOT NULL,
+    policy_digest TEXT NOT NULL,
+    source_commitment TEXT NOT NULL,
+    space TEXT NOT NULL,
+    PRIMARY KEY (dataset, policy_digest, source_commitment, space)
+) STRICT, WITHOUT ROWID
+"""
 
 
 class ReleaseRecord(Value):
@@ -44,6 +57,14 @@ class ReleaseRecord(Value):
     source_commitment: str
     manifest_digest: str | None
     passed: bool
+
+
+class Made(Value):
+    """What makes a release one: attempts under the same policy and from the same source are the same."""
+
+    dataset: str
+    policy_digest: str
+    source_commitment: str
 
 
 class Ledger:
@@ -65,15 +86,22 @@ class Ledger:
         source_commitment: str,
         manifest_digest: str | None,
         passed: bool,
+        spaces: Iterable[str] = (),
     ) -> int:
-        """Add an attempt; its number, which only ever grows."""
+        """Add an attempt; its number, which only ever grows.
+
+        Args:
+            spaces: by which spaces of identities the people of the release can be found again.
+        """
         row = (dataset, time, policy_digest, source_commitment, manifest_digest, int(passed))
+        found = [(dataset, policy_digest, source_commitment, space) for space in spaces]
         with self._connection() as connection:
             cursor = connection.execute(
                 "INSERT INTO releases (dataset, time, policy_digest, source_commitment, manifest_digest,"
                 " passed) VALUES (?, ?, ?, ?, ?, ?)",
                 row,
             )
+            connection.executemany("INSERT OR IGNORE INTO spaces VALUES (?, ?, ?, ?)", found)
             assert cursor.lastrowid is not None
             return cursor.lastrowid
 
@@ -90,6 +118,27 @@ class Ledger:
         names = list(ReleaseRecord.model_fields)
         return tuple(ReleaseRecord(**dict(zip(names, row, strict=True))) for row in rows)
 
+    def earlier(self, made: Made, spaces: Iterable[str]) -> tuple[Made, ...]:
+        """The other releases that passed of the same dataset, or of any whose people are in these spaces.
+
+        Each is there once, in the order in which they first passed.
+        """
+        if not self._path.exists():
+            return ()
+        with self._connection() as connection:
+            rows = connection.execute(
+                "SELECT dataset, policy_digest, source_commitment FROM releases AS one WHERE passed = 1"
+                " AND (dataset = ? OR EXISTS (SELECT 1 FROM spaces WHERE spaces.dataset = one.dataset"
+                " AND spaces.policy_digest = one.policy_digest"
+                " AND spaces.source_commitment = one.source_commitment"
+                " AND space IN (SELECT value FROM json_each(?))))"
+                " GROUP BY dataset, policy_digest, source_commitment ORDER BY MIN(id)",
+                (made.dataset, json.dumps(list(spaces))),
+            ).fetchall()
+        names = list(Made.model_fields)
+        found = (Made(**dict(zip(names, row, strict=True))) for row in rows)
+        return tuple(other for other in found if other != made)
+
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         try:
@@ -100,6 +149,7 @@ class Ledger:
                 connection.execute("PRAGMA synchronous = FULL")
                 with connection:
                     connection.execute(_SCHEMA)
+                    connection.execute(_SPACES)
                     yield connection
         except (sqlite3.Error, OSError) as error:
             raise InputError(

@@ -8,6 +8,7 @@ alone. Whoever holds it can open custody and sign releases; a recipient is given
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pyrage
@@ -15,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sfumato.core.errors import InputError
 from sfumato.project import keys
-from sfumato.project.ledger import LEDGER, Ledger, ReleaseRecord
+from sfumato.project.ledger import LEDGER, Ledger, Made, ReleaseRecord
+from sfumato.project.people import People
 
 FOLDER = ".sfumato"
 HOME_VARIABLE = "SFUMATO_HOME"
@@ -41,6 +43,7 @@ class Project:
         self.folder = folder
         self._keys = held
         self._ledger = Ledger(folder / LEDGER)
+        self._people = People(folder, self._ledger, self.seal, self.unseal)
 
     @classmethod
     def open(cls, folder: Path, *, create: bool = True) -> Project:
@@ -141,7 +144,11 @@ class Project:
         manifest_digest: str | None,
         passed: bool,
     ) -> int:
-        """Add an attempt to the ledger (:meth:`sfumato.project.ledger.Ledger.record`)."""
+        """Add an attempt to the ledger (:meth:`sfumato.project.ledger.Ledger.record`).
+
+        The spaces of its people come with it, if they were kept.
+        """
+        made = Made(dataset=dataset, policy_digest=policy_digest, source_commitment=source_commitment)
         return self._ledger.record(
             dataset=dataset,
             time=time,
@@ -149,11 +156,21 @@ class Project:
             source_commitment=source_commitment,
             manifest_digest=manifest_digest,
             passed=passed,
+            spaces=self._people.spaces(made),
         )
 
     def releases(self, dataset: str) -> tuple[ReleaseRecord, ...]:
         """Every attempt to release a dataset, oldest first."""
         return self._ledger.releases(dataset)
+
+    @property
+    def people(self) -> People:
+        """The people of earlier releases, sealed, for later ones to be joined with."""
+        return self._people
+
+    def releasing(self) -> AbstractContextManager[None]:
+        """One release of the project at a time: no other leaves between a look at the ledger and an entry."""
+        return keys.locked(self.folder)
 
 
 def _unwritable(folder: Path, error: OSError) -> InputError:

@@ -1,0 +1,414 @@
+"""What a release gives away together with those that left before: people joined, findings, what is kept.
+
+People of two releases are found again by a space of identities that both have: the same source (by the
+rows' numbers), the same key column of the same dataset, or a domain of pseudonyms that the policies let
+recipients join. Where releases have none in common nobody can say who is in both, and the gate must not
+pass over it in silence.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from sfumato.anonymity.holding import holding
+from sfumato.classes.grouping import group
+from sfumato.classes.table import Units
+from sfumato.contracts import ROW, Comparison, nobody
+from sfumato.core.canonical import canonical_json
+from sfumato.core.errors import InputError
+from sfumato.core.keyed import derive
+from sfumato.core.values import Finding, Step
+from sfumato.evidence.attacks.composition import (
+    ABSENT,
+    ASSUMES,
+    JOINED,
+    REPORT,
+    WORST,
+    Column,
+    Joint,
+    compose,
+    joint_classes,
+)
+from sfumato.evidence.columns import PSEUDONYMIZE, attack_columns, factual_columns
+from sfumato.evidence.report import Figure
+from sfumato.pipeline.fitting import Fitted
+from sfumato.pipeline.methods.task import Scale, coded, looked_at, models_of
+from sfumato.pipeline.snapshot import UNIT, Snapshot, part_of
+from sfumato.policy.model import Anonymity
+from sfumato.project.ledger import Made
+from sfumato.release.custody import commit
+
+#: A class has so many people where no model says how many: the floor's worst class is one in five.
+LEAST_CLASS = 5
+
+_ABOUT = "sfumato"
+_FORMAT = 1
+_ROW, _UNIT, _PSEUDONYM, _LABEL = "row", "unit", "pseudonym ", "label "
+_ID, _PERSON, _CLASS = "id", "person", "class"
+#: Hex digits of a pseudonym that make a 64-bit number; none has fewer.
+_DIGITS = 16
+
+
+@dataclass(frozen=True)
+class People:
+    """The people of one release: a row for each of its rows, with identities and released labels.
+
+    ``spaces`` maps each space of identities to the column of ``table`` that has them, ``known`` are the
+    columns that outsiders may know, ``sensitive`` those that they are not to learn with the way in which
+    each was changed, ``promised`` what was promised of classes, at least ``k`` people among it.
+    """
+
+    spaces: Mapping[str, str]
+    joinable: tuple[str, ...]
+    known: tuple[str, ...]
+    sensitive: Mapping[str, str]
+    promised: Mapping[str, Any] | None
+    k: int
+    table: pl.DataFrame
+
+    def to_parquet(self) -> bytes:
+        """The table with everything else in its metadata, for custody and project alone."""
+        about = {name: value for name, value in vars(self).items() if name != "table"}
+        buffer = io.BytesIO()
+        metadata = {_ABOUT: canonical_json(about | {"format": _FORMAT}).decode()}
+        self.table.write_parquet(buffer, compression="zstd", metadata=metadata)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_parquet(cls, content: bytes) -> People | None:
+        """What :meth:`to_parquet` wrote; None if another version did."""
+        about = json.loads(pl.read_parquet_metadata(io.BytesIO(content)).get(_ABOUT, "{}"))
+        if about.pop("format", None) != _FORMAT:
+            return None
+        for name in ("joinable", "known"):
+            about[name] = tuple(about[name])
+        return cls(**about, table=pl.read_parquet(io.BytesIO(content)))
+
+    def labels(self, columns: Sequence[str]) -> pl.DataFrame:
+        """The released labels of those of the columns that left."""
+        left = [name for name in columns if _LABEL + name in self.table.columns]
+        return self.table.select(pl.col(_LABEL + name).alias(name) for name in left)
+
+    def within(self, spaces: Sequence[str]) -> People:
+        """The same people, to be found by these spaces only."""
+        return replace(self, spaces={space: self.spaces[space] for space in spaces if space in self.spaces})
+
+
+def spaces_of(snapshot: Snapshot, steps: Sequence[Step]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The spaces of identities of a release with their columns, and which are those of pseudonyms.
+
+    Their names say nothing of source, column or domain to whoever has not the project's key.
+    """
+
+    def named(*what: str) -> str:
+        return derive(snapshot.project.secret, "space", *what).hex()[:32]
+
+    dataset = snapshot.policy.dataset
+    found = {named("source", snapshot.digest): _ROW}
+    unit = dataset.subject or dataset.key
+    if unit is not None:
+        found[named("unit", dataset.name, unit)] = _UNIT
+    joinable = {
+        named("pseudonym", str(step.params["domain"])): _PSEUDONYM + step.column
+        for step in steps
+        if step.action == PSEUDONYMIZE and step.params.get("join")
+    }
+    return found | joinable, tuple(joinable)
+
+
+def made(snapshot: Snapshot) -> Made:
+    """What makes this release one; another attempt under the same policy and source is the same."""
+    return Made(
+        dataset=snapshot.policy.dataset.name,
+        policy_digest=snapshot.policy_digest,
+        source_commitment=commit(snapshot.salt, "source", snapshot.digest),
+    )
+
+
+def earlier_releases(fitted: Fitted) -> tuple[Made, ...]:
+    """The other releases of the project that left and may be about the same people, oldest first."""
+    snapshot = fitted.snapshot
+    spaces, _ = spaces_of(snapshot, fitted.plan.steps)
+    return snapshot.project.people.earlier(made(snapshot), spaces)
+
+
+def refuse_newer(fitted: Fitted, earlier: Sequence[Made]) -> None:
+    """Refuse to release beside one that left while this one was measured.
+
+    Raises:
+        InputError: ``project-ledger``.
+    """
+    if earlier_releases(fitted) != tuple(earlier):
+        raise InputError(
+            "project-ledger",
+            "another release of the same people left while this one was being measured",
+            remedy="run again: the two are then tested together",
+        )
+
+
+def people_of(fitted: Fitted, part: pl.LazyFrame, comparison: Comparison) -> People:
+    """The people of a release that is about to leave."""
+    snapshot, steps = fitted.snapshot, fitted.plan.steps
+    known, asked = attack_columns(comparison), snapshot.policy.anonymity
+    factual = factual_columns(comparison)
+    spaces, joinable = spaces_of(snapshot, steps)
+    target = snapshot.policy.dataset.target
+    sensitive = {
+        step.column: canonical_json([step.action, step.params]).decode()
+        for step in steps
+        if step.column in factual and step.column not in known and (step.sensitive or step.column == target)
+    }
+    table = fitted.rows(part).select(
+        pl.col(ROW).cast(pl.UInt64).alias(_ROW),
+        *([pl.col(UNIT).cast(pl.UInt64).alias(_UNIT)] if _UNIT in spaces.values() else []),
+        *(
+            pl.col(column.removeprefix(_PSEUDONYM))
+            .str.slice(0, _DIGITS)
+            .str.to_integer(base=16, dtype=pl.UInt64)
+            .alias(column)
+            for column in spaces.values()
+            if column.startswith(_PSEUDONYM)
+        ),
+        *(pl.col(name).cast(pl.String).alias(_LABEL + name) for name in factual),
+    )
+    promised = None if asked is None else asked.model_dump(mode="json", include={"models", "others_known"})
+    rows = table.collect(engine="streaming").sort(_ROW)
+    return People(spaces, joinable, known, sensitive, promised, _promised_k(asked), rows)
+
+
+def keep(fitted: Fitted, released: People) -> bytes:
+    """Keep the people of a release in its project before it gets its name; the table, for custody."""
+    content = released.to_parquet()
+    fitted.snapshot.project.people.keep(made(fitted.snapshot), content, released.spaces)
+    return content
+
+
+def _promised_k(asked: Anonymity | None) -> int:
+    """The people that a class is promised to have."""
+    models = () if asked is None else asked.models
+    counting = [model for model in models if model.name in ("k-anonymity", "alpha-k")]
+    return max((int(model.params["k"]) for model in counting), default=LEAST_CLASS)
+
+
+def composition(
+    fitted: Fitted, part: pl.LazyFrame, comparison: Comparison, this: People, earlier: Sequence[Made]
+) -> list[Finding]:
+    """What a release and the earlier ones give away together; nothing where there are none."""
+    if not earlier:
+        return []
+    kept = [fitted.snapshot.project.people.of(other) for other in earlier]
+    found = [None if content is None else People.from_parquet(content) for content in kept]
+    before = [people for people in found if people is not None]
+    persons = number([this, *before])
+    releases = [(people, who) for people, who in zip(before, persons[1:], strict=True) if who is not None]
+    note = f"{len(earlier)} earlier release{'s' if len(earlier) > 1 else ''} of these people left before"
+    findings: list[Finding] = []
+    if releases:
+        assert persons[0] is not None
+        releases.append((this, persons[0]))
+        joint = _joint(releases)
+        findings = compose(joint, note, *_attacked(part, comparison, joint, this, persons[0]))
+    unknown = len(earlier) + 1 - max(1, len(releases))
+    if unknown:
+        why = (
+            f"{note}; of {unknown} of them nobody can tell who is in both: their sources differ and have no "
+            "key in common; declare as dataset.key a column that is the same for a person in every source"
+        )
+        findings = [finding for finding in findings if finding.metric != WORST]
+        findings.append(REPORT.silent(WORST, "not-measured", why))
+    return [*findings, _joined(fitted, this, found, note)]
+
+
+def number(releases: Sequence[People]) -> list[NDArray[np.int64] | None]:
+    """The number of the person of each row, the same in all releases; those of the first come first.
+
+    Returns:
+        For each release shape (rows,); None where it shares no space of identities, directly or by way
+        of others, with the first.
+    """
+    known: dict[str, pl.DataFrame] = {}
+    found: list[NDArray[np.int64] | None] = [None] * len(releases)
+    many, waiting = 0, list(range(len(releases)))
+    while waiting:
+        ready = [i for i in waiting if not known or set(releases[i].spaces) & set(known)]
+        if not ready:
+            break
+        release = releases[ready[0]]
+        persons, many = _persons(release, known, many)
+        for space, column in release.spaces.items():
+            ids = release.table.select(pl.col(column).alias(_ID), pl.Series(_PERSON, persons)).drop_nulls()
+            known[space] = pl.concat([known[space], ids]) if space in known else ids
+            known[space] = known[space].unique(_ID, keep="first", maintain_order=True)
+        found[ready[0]] = persons
+        waiting.remove(ready[0])
+    return found
+
+
+def _persons(release: People, known: Mapping[str, pl.DataFrame], many: int) -> tuple[NDArray[np.int64], int]:
+    """The person of each row: those known by some space, and new numbers from ``many`` on."""
+    own = _UNIT if _UNIT in release.table.columns else _ROW
+    units = release.table.select(pl.col(own).alias(_ID))
+    matched = [
+        release.table.select(pl.col(own).alias("own"), pl.col(column).alias(_ID))
+        .drop_nulls()
+        .join(known[space], on=_ID)
+        .select("own", _PERSON)
+        for space, column in release.spaces.items()
+        if space in known
+    ]
+    new = units.unique(maintain_order=True)
+    if matched:
+        people = pl.concat(matched).group_by("own").agg(pl.col(_PERSON).min())
+        found = units.join(people, left_on=_ID, right_on="own", how="left", maintain_order="left")
+        new = units.filter(found[_PERSON].is_null()).unique(maintain_order=True)
+    numbers = new.with_columns(pl.Series("new", np.arange(many, many + new.height)))
+    fresh = units.join(numbers, on=_ID, how="left", maintain_order="left")["new"]
+    persons = fresh if not matched else found[_PERSON].fill_null(fresh)
+    return persons.cast(pl.Int64).to_numpy(), many + new.height
+
+
+def _joint(releases: Sequence[tuple[People, NDArray[np.int64]]]) -> Joint:
+    """Everybody of several releases with their classes and sensitive values."""
+    many = max(int(persons.max(initial=-1)) for _, persons in releases) + 1
+    known = tuple(dict.fromkeys(name for people, _ in releases for name in people.known))
+    classes = tuple(_classes(people.labels(known), persons, many) for people, persons in releases)
+    # Numbers that none of these releases has are of those that cannot be joined.
+    there = (np.stack(classes) != ABSENT).any(axis=0)
+    names = dict.fromkeys(name for people, _ in releases for name in people.sensitive)
+    columns = {
+        name: column
+        for name in names
+        if name not in known and (column := _column(name, releases, many, there)) is not None
+    }
+    return Joint(
+        tuple(release[there] for release in classes), min(people.k for people, _ in releases), columns
+    )
+
+
+def _classes(labels: pl.DataFrame, persons: NDArray[np.int64], many: int) -> NDArray[np.int64]:
+    """The class of each person, shape (many,): the labels of all their rows."""
+    rows = _numbered(labels)
+    found = np.full(many, ABSENT, dtype=np.int64)
+    if len(np.unique(persons)) == len(persons):
+        found[persons] = rows
+        return found
+    sets = (
+        pl.DataFrame({_PERSON: persons, _CLASS: rows})
+        .group_by(_PERSON)
+        .agg(pl.col(_CLASS).sort().cast(pl.String).str.join(" "))
+        .sort(_PERSON)
+    )
+    found[sets[_PERSON].to_numpy()] = _numbered(sets.select(_CLASS))
+    return found
+
+
+def _numbered(table: pl.DataFrame) -> NDArray[np.int64]:
+    """Equal rows by equal numbers from 0, in the order in which they first stand."""
+    if not table.width:
+        return np.zeros(table.height, dtype=np.int64)
+    distinct = table.unique(maintain_order=True).with_row_index(_CLASS + " number")
+    joined = table.join(distinct, on=table.columns, how="left", nulls_equal=True, maintain_order="left")
+    return joined[_CLASS + " number"].cast(pl.Int64).to_numpy()
+
+
+def _column(
+    name: str,
+    releases: Sequence[tuple[People, NDArray[np.int64]]],
+    many: int,
+    there: NDArray[np.bool_],
+) -> Column | None:
+    """A sensitive column in the releases that have it; None if people have several values of it."""
+    having = [i for i, (people, _) in enumerate(releases) if people.labels([name]).width]
+    if any(len(np.unique(releases[i][1])) < len(releases[i][1]) for i in having):
+        return None
+    stacked = _numbered(pl.concat([releases[i][0].labels([name]) for i in having]))
+    ends = np.cumsum([0, *(releases[i][0].table.height for i in having)])
+    values = []
+    for i, start, end in zip(having, ends, ends[1:], strict=False):
+        codes = np.zeros(many, dtype=np.int64)
+        codes[releases[i][1]] = stacked[start:end]
+        values.append(codes[there])
+    forms = {releases[i][0].sensitive.get(name) for i in having}
+    return Column(tuple(having), tuple(values), len(forms) == 1)
+
+
+def _attacked(
+    part: pl.LazyFrame,
+    comparison: Comparison,
+    joint: Joint,
+    this: People,
+    persons: NDArray[np.int64],
+) -> tuple[Comparison, NDArray[np.int64]]:
+    """The people of this release who are in another one too, with the columns that groups are made of."""
+    # This release was numbered first, so its people stand first among all.
+    rows = pl.DataFrame({_PERSON: persons, ROW: this.table[_ROW]}).unique(_PERSON, keep="first").sort(_PERSON)
+    several = joint.times[: rows.height] > 1
+    raw = part.select(pl.col(ROW).cast(pl.UInt64), *comparison.groups).collect(engine="streaming")
+    chosen = rows.filter(pl.Series(several))
+    original = part_of(chosen.join(raw, on=ROW, how="left", maintain_order="left").drop(_PERSON))
+    return replace(comparison, original=original, record=nobody), np.flatnonzero(several)
+
+
+def _joined(fitted: Fitted, this: People, others: Sequence[People | None], note: str) -> Finding:
+    """Who is in a class that breaks a promise, once releases are joined by pseudonyms that they share."""
+    if this.joinable and None in others:
+        unknown = f"{note}; nothing was kept of some of them, which may share a domain of pseudonyms"
+        return REPORT.silent(JOINED, "not-measured", unknown)
+    sharing = [people for people in others if people and set(people.joinable) & set(this.joinable)]
+    if not sharing:
+        alone = "the releases share no domain of pseudonyms, so recipients have nothing to join them by"
+        return REPORT.measured(JOINED, Figure.counted(0.0), this.table.height, note=alone)
+    releases = [this, *sharing]
+    persons = number([people.within(this.joinable) for people in releases])
+    assumes = f"{ASSUMES}; joins them by the pseudonyms that they share"
+    linked = [who for who in persons if who is not None]
+    if any(len(np.unique(who)) < len(who) for who in linked):
+        return REPORT.silent(JOINED, "not-measured", "somebody has several rows", assumes=assumes)
+    many = max(int(who.max(initial=-1)) for who in linked) + 1
+    known = tuple(dict.fromkeys(name for people in releases for name in people.known))
+    pairs = list(zip(releases, linked, strict=True))
+    joined, _ = joint_classes([_classes(people.labels(known), who, many) for people, who in pairs])
+    broken = np.zeros(many, dtype=bool)
+    for people, who in pairs:
+        scales = fitted.anonymized.scales if people is this and fitted.anonymized is not None else None
+        classes = _breaking(people, joined[who], scales)
+        if classes is None:
+            unknown = "a model counts the population or a hierarchy of values, which the join has not"
+            return REPORT.silent(JOINED, "not-measured", unknown, assumes=assumes)
+        broken[who] |= classes
+    share = Figure.counted(float(broken.mean()))
+    return REPORT.measured(JOINED, share, many, assumes=assumes, note=note)
+
+
+def _breaking(
+    people: People, joined: NDArray[np.int64], scales: Mapping[str, Scale] | None
+) -> NDArray[np.bool_] | None:
+    """Which rows of a release are in classes of the join that break its models; None if nobody can say."""
+    if people.promised is None:
+        return np.zeros(len(joined), dtype=bool)
+    asked = Anonymity.model_validate(people.promised)
+    models = models_of(asked)
+    if any(model.counts_population for model in models):
+        return None
+    if scales is None:
+        if any(model.params.get("hierarchy") is not None for model in asked.models):
+            return None
+        scales = {name: _scale(people.labels([name])[name]) for name in looked_at(models)}
+    ones = np.ones(len(joined), dtype=np.int64)
+    classes, sizes = group(joined, ones)
+    values = people.labels(tuple(scales)).cast({name: scale.values.dtype for name, scale in scales.items()})
+    table = Units(ones, coded(values, scales, models)).classes(classes, len(sizes))
+    return np.asarray(~holding(models, table)[classes], dtype=bool)
+
+
+def _scale(values: pl.Series) -> Scale:
+    counted = values.alias("value").to_frame().group_by("value").len().sort("value", nulls_last=True)
+    return Scale(counted["value"], counted["len"].cast(pl.Int64).to_numpy(), None)
