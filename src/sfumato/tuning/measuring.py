@@ -1,0 +1,261 @@
+"""One policy on some of the people: fitted, recoded and attacked as a run does it, and nothing released.
+
+People of the search and people of the confirmation are two keyed parts of the source. Within a part every
+policy has the same people held out and the same draws, so that two figures differ by the policies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import polars as pl
+
+from sfumato.contracts import Comparison
+from sfumato.core.errors import InputError, PolicyError
+from sfumato.core.keyed import derive
+from sfumato.core.values import Finding, Plan
+from sfumato.evidence import ATTACKS
+from sfumato.evidence.learners import share_learners
+from sfumato.evidence.run import ALWAYS
+from sfumato.pipeline.comparing import compare, counted, evidence
+from sfumato.pipeline.fitting import Fitted, fit
+from sfumato.pipeline.snapshot import Snapshot, part_of
+from sfumato.pipeline.verbs import check
+from sfumato.policy.load import LoadedPolicy, policy_from
+from sfumato.policy.model import Part, Policy
+from sfumato.tuning.aims import PLANNED, Aims
+
+Which = Literal["search", "confirm"]
+
+#: What of a probe no figure of the whole release rests on, left out of a search.
+LIGHTER: Mapping[str, Mapping[str, Any]] = {"learning": {"models": (), "floor": False}}
+#: A column with more values is no other target to try.
+_MOST_CLASSES = 10
+#: Every key of a search is derived with this word, so that none is a release's.
+DOMAIN = "tune"
+
+
+def _never(findings: Sequence[Finding]) -> bool:
+    del findings
+    return False
+
+
+def _unknown(rows: str) -> tuple[Finding, ...] | None:
+    del rows
+    return None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured of a policy on some people. ``rows`` is a digest of the rows as they would leave."""
+
+    findings: tuple[Finding, ...]
+    plan: Plan
+    rows: str
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where policies are tried: the source in two parts, and what is wanted of it.
+
+    ``share`` of the people are set aside for the confirmation; neither part has more than ``people``.
+    """
+
+    loaded: LoadedPolicy
+    snapshot: Snapshot
+    aims: Aims
+    share: float
+    people: int
+
+    @cached_property
+    def shares(self) -> Mapping[Which, float]:
+        """The share of all people in each part."""
+        most = min(1.0, self.people / max(1, self.snapshot.rows))
+        return {"search": min(1 - self.share, most), "confirm": min(self.share, most)}
+
+    @cached_property
+    def _parts(self) -> Mapping[Which, pl.DataFrame]:
+        search = self.snapshot.split(self.shares["search"], True, DOMAIN)
+        confirm = self.snapshot.split(1 - self.shares["confirm"], False, DOMAIN)
+        return {
+            "search": part_of(search.collect(engine="streaming")),
+            "confirm": part_of(confirm.collect(engine="streaming")),
+        }
+
+    def rows(self, which: Which) -> int:
+        """The number of rows in a part."""
+        return self._parts[which].height
+
+    def policy(self, data: Any) -> Policy:
+        """A policy that ``sfumato check`` finds nothing wrong with.
+
+        Raises:
+            PolicyError: with what is wrong.
+        """
+        policy = policy_from(data)
+        whole = Snapshot(
+            policy, self.snapshot.folder, self.snapshot.source, self.snapshot.project, self.snapshot.engine
+        )
+        # What the inventory says of the source hangs on no policy that may be tried.
+        vars(whole).update(columns=self.snapshot.columns, inventory=self.snapshot.inventory)
+        problems = check(LoadedPolicy(policy, self.loaded.path, {}), whole)
+        if problems:
+            raise PolicyError(problems, code="policy-mismatch")
+        return policy
+
+    def measure(
+        self,
+        policy: Policy,
+        which: Which,
+        split: int = 0,
+        hopeless: Callable[[Sequence[Finding]], bool] = _never,
+        known: Callable[[str], tuple[Finding, ...] | None] = _unknown,
+    ) -> Figures:
+        """Fit and measure a policy on a part; cheap figures come first, and may end it.
+
+        Args:
+            split: another number holds out other people, and draws anew.
+            hopeless: asked after each step with what was measured so far.
+            known: the findings of an earlier policy with the same rows, if there are any.
+
+        Raises:
+            InputError: it cannot be fitted.
+        """
+        snapshot = self._snapshot(policy, which, split)
+        part, outside = snapshot.part(held_out=False), snapshot.part(held_out=True)
+        held_out = snapshot.engine.rows(outside)
+        fitted = fit(snapshot, part, held_out)
+        written = part_of(fitted.rows(part).collect(engine="streaming")).select(fitted.released)
+        digest = _digest(written)
+        if (earlier := known(digest)) is not None:
+            return Figures(earlier, fitted.plan, digest)
+        findings = planned(fitted.plan, written.height)
+        if hopeless(findings):
+            return Figures(tuple(findings), fitted.plan, digest)
+        comparison = _compared(fitted, part, written, outside if held_out else None)
+        for probes in self._probes(policy):
+            if hopeless(findings):
+                break
+            findings += [
+                one for one in evidence(snapshot, comparison, probes) if one.source in _names(probes)
+            ]
+        return Figures(tuple(findings), fitted.plan, digest)
+
+    def other_targets(self, policy: Policy, most: int) -> list[Finding]:
+        """What the people set aside let be learned of columns that no search looked at as targets.
+
+        Args:
+            most: so many columns, the first sensitive ones that leave as they are and have classes.
+
+        Returns:
+            ``learning.skill_ratio``, a finding a column, with the column in its target.
+        """
+        columns = self._learnable(policy)[:most] if "learning" in self.aims.probes(policy) else []
+        if not columns:
+            return []
+        snapshot = self._snapshot(policy, "confirm", 0)
+        part, outside = snapshot.part(held_out=False), snapshot.part(held_out=True)
+        held_out = snapshot.engine.rows(outside)
+        fitted = fit(snapshot, part, held_out)
+        written = part_of(fitted.rows(part).collect(engine="streaming")).select(fitted.released)
+        seen = _compared(fitted, part, written, outside if held_out else None)
+        found = []
+        for column in columns:
+            inventory = seen.inventory.model_copy(update={"target": column})
+            probe = Part(name="learning", params=dict(LIGHTER["learning"]))
+            said = evidence(snapshot, replace(seen, inventory=inventory), [probe])
+            found += [
+                one.model_copy(update={"target": f"learning {column}"}) for one in said if _is_skill(one)
+            ]
+        return found
+
+    def _learnable(self, policy: Policy) -> list[str]:
+        kept = [name for name, column in policy.columns.items() if column.sensitive and column.done == "keep"]
+        profiles = [self.snapshot.inventory.column(name) for name in kept if name != policy.dataset.target]
+        return [one.name for one in profiles if 2 <= one.distinct <= _MOST_CLASSES]
+
+    def _snapshot(self, policy: Policy, which: Which, split: int) -> Snapshot:
+        if policy.sampling is not None and policy.sampling.people is not None:
+            fewer = max(1, math.ceil(policy.sampling.people * self.shares[which]))
+            sampling = policy.sampling.model_copy(update={"people": fewer})
+            policy = policy.model_copy(update={"sampling": sampling})
+        found = Snapshot(
+            policy, self.snapshot.folder, self._parts[which], self.snapshot.project, self.snapshot.engine
+        )
+        key = derive(self.snapshot.release_key, DOMAIN, which, str(split))
+        vars(found).update(release_key=key, inventory=self.snapshot.inventory)
+        return found
+
+    def _probes(self, policy: Policy) -> list[list[Part]]:
+        """What is to be measured, in steps: class risks, attacks, what the release is good for."""
+        wanted = self.aims.probes(policy)
+        special = any(target != "release" for _, target in self.aims.places)
+        parts = [
+            Part(name=name, params={**params, **({} if special else LIGHTER.get(name, {}))})
+            for name, params in wanted.items()
+        ]
+        steps = (
+            [part for part in parts if part.name == ALWAYS] or [Part(name=ALWAYS)],
+            [part for part in parts if part.name in tuple(ATTACKS) and part.name != ALWAYS],
+            [part for part in parts if part.name not in tuple(ATTACKS)],
+        )
+        return [step for step in steps if step]
+
+
+def _is_skill(finding: Finding) -> bool:
+    return finding.metric == "learning.skill_ratio" and finding.target == "release"
+
+
+def _names(probes: Sequence[Part]) -> set[str]:
+    return {part.name for part in probes}
+
+
+def _compared(
+    fitted: Fitted, part: pl.LazyFrame, written: pl.DataFrame, outside: pl.LazyFrame | None
+) -> Comparison:
+    frame = written.lazy()
+    return share_learners(compare(fitted, part, lambda columns: counted(frame, columns), outside))
+
+
+def _digest(written: pl.DataFrame) -> str:
+    buffer = io.BytesIO()
+    written.rechunk().write_ipc(buffer)
+    return hashlib.sha256(buffer.getbuffer()).hexdigest()
+
+
+def planned(plan: Plan, rows: int) -> list[Finding]:
+    """The figures that a plan alone gives."""
+    found = plan.anonymity
+    figures = {
+        "plan.suppressed": 0.0 if found is None else found.suppressed_share,
+        "plan.smallest_class": None if found is None else float(found.smallest_class),
+        "plan.classes": None if found is None else float(found.classes),
+    }
+    return [
+        Finding(
+            metric=metric,
+            value=value,
+            low=value,
+            high=value,
+            goal=PLANNED[metric][0],
+            unit=PLANNED[metric][1],
+            n=rows,
+            status="measured" if value is not None else "not-measured",
+            source="plan",
+            note="" if value is not None else "the policy has no anonymity section",
+        )
+        for metric, value in figures.items()
+    ]
+
+
+def told(error: InputError) -> str:
+    """Why a policy cannot be tried, in a sentence."""
+    if isinstance(error, PolicyError):
+        return error.problems[0].what
+    return f"{error.where}: {error.what}" if error.where else error.what
