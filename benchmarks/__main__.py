@@ -4,16 +4,40 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import anchors, cells, local, microaggregation, models, scale, splits
+from benchmarks import (
+    anchors,
+    cells,
+    composition,
+    knowing_attacks,
+    linkage,
+    local,
+    membership,
+    microaggregation,
+    models,
+    scale,
+    splits,
+    suda,
+    tune,
+    utility,
+    wp216,
+)
 
 ALL = {
     "anchors": anchors.main,
+    "linkage": linkage.main,
     "local": local.main,
     "splits": splits.main,
     "models": models.main,
     "microaggregation": microaggregation.main,
     "cells": cells.main,
+    "composition": composition.main,
+    "membership": membership.main,
     "scale": scale.main,
+    "wp216": wp216.main,
+    "suda": suda.main,
+    "utility": utility.main,
+    "knowing_attacks": knowing_attacks.main,
+    "tune": tune.main,
 }
 
 

@@ -167,6 +167,7 @@ def _probes(registry: Registry) -> Iterable[str]:
         yield _sentence(kind.summary)
         yield prose(kind)
         yield _params(name, kind)
+        yield from _nested(kind, "####")
         yield _metrics(kind.metrics, kind.units)
 
 

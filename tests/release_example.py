@@ -8,11 +8,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sfumato.core.values import AnonymityPlan, Decision, Finding, Plan, Reason, Role, Step
+from sfumato.core.values import AnonymityPlan, Decision, Finding, Inventory, Plan, Reason, Role, Step
 from sfumato.policy.model import Policy
 from sfumato.project import Project
-from sfumato.release.account import DataFile
+from sfumato.release.account import (
+    Account,
+    DataFile,
+    public_decision,
+    public_detections,
+    public_plan,
+    public_policy,
+    published,
+)
 from sfumato.release.assemble import Release, assemble
+from sfumato.release.law import Law, read_laws
 from sfumato.release.writer import Outgoing
 
 SECRET_PATH = "/srv/zz-secret-cupboard/zz-people-raw.csv"
@@ -273,6 +282,36 @@ def write_data(folder: Path) -> DataFile:
     return DataFile("example-survey.parquet", COLUMNS)
 
 
+def account(
+    found: list[Finding] | None = None,
+    *,
+    inventory: Inventory | None = None,
+    planned: Plan | None = None,
+    passed: bool = True,
+    rows: int | None = 7745,
+    laws: tuple[Law, ...] | None = None,
+    **changes: Any,
+) -> Account:
+    """What the documents are written from, without writing a release."""
+    asked = policy(**changes)
+    exact = findings() if found is None else found
+    shown = published(exact)
+    return Account(
+        policy=public_policy(asked),
+        plan=public_plan(plan(asked) if planned is None else planned),
+        findings=shown,
+        decision=public_decision(decision(passed), exact, shown, asked),
+        rows=rows,
+        data=(),
+        time="2026-01-01T00:00:00Z",
+        versions={"sfumato": "0"},
+        fingerprint="f" * 32,
+        commitments={},
+        detected=public_detections(inventory),
+        laws=read_laws() if laws is None else laws,
+    )
+
+
 def build(
     folder: Path, project: Project, *, passed: bool = True, asked: Policy | None = None, **changes: Any
 ) -> Release:
@@ -289,4 +328,15 @@ def build(
         return assemble(outgoing, data=data, project=project, **given | changes)
 
 
-__all__ = ["SECRETS", "Role", "build", "decision", "finding", "findings", "plan", "policy", "write_data"]
+__all__ = [
+    "SECRETS",
+    "Role",
+    "account",
+    "build",
+    "decision",
+    "finding",
+    "findings",
+    "plan",
+    "policy",
+    "write_data",
+]

@@ -26,10 +26,13 @@ if TYPE_CHECKING:
         plan,
         risk,
         run,
+        tune,
         verify,
     )
     from sfumato.core.errors import InputError, PolicyError, RefusedError, SfumatoError
     from sfumato.core.values import Decision, Finding, Inventory, Plan
+    from sfumato.evidence.models.membership import ModelAttack, attack_model
+    from sfumato.tuning.outcome import Tuned
 
 __version__ = "0.1.0"
 
@@ -38,6 +41,7 @@ _PLACES = {
         (
             "Result",
             "attack",
+            "attack_model",
             "check",
             "evaluate",
             "inspect",
@@ -46,11 +50,14 @@ _PLACES = {
             "plan",
             "risk",
             "run",
+            "tune",
             "verify",
         ),
         "sfumato.api",
     ),
     "Assessment": "sfumato.anonymity.assess",
+    "Tuned": "sfumato.tuning.outcome",
+    **dict.fromkeys(("ModelAttack", "attack_model"), "sfumato.evidence.models.membership"),
     **dict.fromkeys(("InputError", "PolicyError", "RefusedError", "SfumatoError"), "sfumato.core.errors"),
     **dict.fromkeys(("Decision", "Finding", "Inventory", "Plan"), "sfumato.core.values"),
 }
@@ -61,13 +68,16 @@ __all__ = [
     "Finding",
     "InputError",
     "Inventory",
+    "ModelAttack",
     "Plan",
     "PolicyError",
     "RefusedError",
     "Result",
     "SfumatoError",
+    "Tuned",
     "__version__",
     "attack",
+    "attack_model",
     "check",
     "evaluate",
     "inspect",
@@ -76,6 +86,7 @@ __all__ = [
     "plan",
     "risk",
     "run",
+    "tune",
     "verify",
 ]
 

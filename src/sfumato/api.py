@@ -24,6 +24,10 @@ from sfumato.project import Project, locate
 from sfumato.release.layout import DATA
 from sfumato.release.verify import Verification
 from sfumato.release.verify import verify as verify_release
+from sfumato.tuning import verb
+from sfumato.tuning.asked import asked_from, load_asked
+from sfumato.tuning.budget import budget_of
+from sfumato.tuning.outcome import Tuned
 
 PolicyLike = str | Path | Mapping[str, Any]
 
@@ -117,14 +121,19 @@ def risk(
     sensitive: Sequence[str] = (),
     *,
     fraction: float | None = None,
+    subject: str | None = None,
+    linked: bool = False,
 ) -> Assessment:
     """Check data as they are against every privacy model at once; nothing is changed.
 
     Args:
-        source: a path, pattern or folder, or a pandas, Polars or PyArrow table; a row a person.
+        source: a path, pattern or folder, or a pandas, Polars or PyArrow table.
         quasi: the columns that outsiders may know; None takes those that :func:`inspect` finds.
         sensitive: the columns that would harm a person if learned.
         fraction: the rows' share of the population, for the risks in it.
+        subject: the column that says whose a row is; without it a row is a person.
+        linked: whether who sees the data can tell which rows are one person's; people are then alike only
+            if all of their rows are.
 
     Raises:
         InputError: the source cannot be read, or a column named is not there.
@@ -137,7 +146,7 @@ def risk(
     """
     data: FileSource | pl.DataFrame
     data = FileSource.find(str(source), Path()) if isinstance(source, str | Path) else to_polars(source)
-    return verbs.assess_source(data, quasi, sensitive, fraction=fraction)
+    return verbs.assess_source(data, quasi, sensitive, fraction=fraction, subject=subject, linked=linked)
 
 
 def check(policy: PolicyLike, data: Any = None, *, project: str | Path | None = None) -> tuple[Problem, ...]:
@@ -185,6 +194,51 @@ def run(
     assert found.release is not None
     return Result(
         found.inventory, found.plan, found.findings, found.decision, found.release.folder, data, found.types
+    )
+
+
+def tune(
+    policy: PolicyLike,
+    data: Any = None,
+    *,
+    output: str | Path | None = None,
+    budget: str | None = None,
+    trials: int | None = None,
+    space: str | Path | Mapping[str, Any] | None = None,
+    resume: bool = False,
+    project: str | Path | None = None,
+) -> Tuned:
+    """Search policies for the best of measured risk and measured use; nothing is released.
+
+    Args:
+        policy, data, project: as :func:`run` takes them.
+        output: the folder that gets page, pictures and ready policy files; without one nothing is written.
+        budget: how long it may take, such as "10m".
+        trials: how many policies to try, the same ones every time; 40 if neither is said.
+        space: aims, limits and what may differ, as a file or a mapping of the same shape.
+        resume: go on with the search that was interrupted.
+
+    Returns:
+        The frontier; ask :attr:`Tuned.best` and :meth:`Tuned.policy`.
+
+    Raises:
+        PolicyError: the policy is wrong, or does not fit its source.
+        InputError: what is asked cannot be meant, or the evidence does not measure it.
+    """
+    limit = budget_of(budget, trials)
+    if isinstance(space, Mapping):
+        asked = asked_from(space, "space")
+    else:
+        asked = load_asked(None if space is None else Path(space))
+    loaded, snapshot = _opened(policy, data, project)
+    return verb.tune(
+        loaded,
+        snapshot,
+        asked,
+        budget=limit,
+        tree=policy if isinstance(policy, Mapping) else None,
+        folder=None if output is None else Path(output),
+        resume=resume,
     )
 
 

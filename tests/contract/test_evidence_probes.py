@@ -10,12 +10,20 @@ import numpy as np
 import polars as pl
 import pytest
 
-from evidence_support import as_is, compare, local, starred
+from evidence_support import as_is, compare, local, planned, starred
 from sfumato.contracts import COUNT, Comparison, Params
 from sfumato.evidence import TABLES, learners, probe
 
 NAMES = [name for table in TABLES for name in table]
-PARAMS = {"fairness": {"groups": ("group",)}}
+PARAMS = {
+    "findings": {
+        "queries": [
+            {"name": "mean", "mean": "number", "by": "group"},
+            {"name": "slope", "coefficient": "number", "of": "y", "on": ["town"]},
+        ]
+    },
+    "fairness": {"groups": ("group",)},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -101,6 +109,26 @@ def test_labels_that_overlap_on_bad_data_give_findings_and_no_traceback(name: st
     }
     recoded = ["number", "town"]
     check(name, local(frame[:half], classes, recoded, control=frame[half:], target="y", **counted))
+
+
+@pytest.mark.parametrize("limit", [0, 15])
+@pytest.mark.parametrize("kind", BAD)
+@pytest.mark.parametrize("name", ["downcoding", "minimality"])
+def test_a_level_chosen_on_bad_data_gives_findings_and_no_traceback(name: str, kind: str, limit: int) -> None:
+    frame, columns = BAD[kind], ("number", "town")
+    half = frame.height // 2
+
+    def described(people: pl.DataFrame) -> pl.DataFrame:
+        return people.with_columns(pl.lit("*").alias(column) for column in columns)
+
+    def finer(column: str, people: pl.DataFrame) -> pl.DataFrame:
+        return described(people).with_columns(people[column])
+
+    given = compare(frame[:half], described, control=frame[half:], finer=finer, suppressible=limit)
+    models = [{"model": "k-anonymity", "k": 3}]
+    if name == "minimality":
+        models = [{"model": "p-sensitive", "on": "group", "p": 2, "k": 3}]
+    check(name, planned(given, models, levels=dict.fromkeys(columns, 1)))
 
 
 def check(name: str, given: Comparison) -> None:

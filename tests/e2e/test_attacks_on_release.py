@@ -266,7 +266,14 @@ def test_pseudonyms_of_two_releases_share_nothing_unless_joined(
 ) -> None:
     rows = table().with_columns(mail=pl.format("p{}@example.org", "number"))
     other_rows = rows.with_columns(region=5 - pl.col("region"))
-    alone = policy(COLUMNS | {"mail": ALIAS}, anonymity=FIVE)
+    answered: dict[str, Any] = {
+        "anonymity": FIVE,
+        "approvals": [
+            {"by": "N. N.", "what": f"gate composition.{figure}", "why": "a test of pseudonyms alone"}
+            for figure in ("worst_class", "joined_broken")
+        ],
+    }
+    alone = policy(COLUMNS | {"mail": ALIAS}, **answered)
     first, same = run(alone, rows), run(alone, rows, "same")
     assert pseudonyms(first) == pseudonyms(same)
     assert not pseudonyms(first) & pseudonyms(run(alone, other_rows, "rows"))
@@ -277,7 +284,7 @@ def test_pseudonyms_of_two_releases_share_nothing_unless_joined(
     assert not pseudonyms(first) & pseudonyms(elsewhere)
 
     joint = {**ALIAS, "action": {**ALIAS["action"], "join": "the study follows people"}}
-    joined = policy(COLUMNS | {"mail": joint}, anonymity=FIVE)
+    joined = policy(COLUMNS | {"mail": joint}, **answered)
     both = pseudonyms(run(joined, rows, "j1")) & pseudonyms(run(joined, other_rows, "j2"))
     assert len(both) > 1000
 

@@ -90,3 +90,39 @@ def test_the_page_breaks_no_rule_of_axe(browser: Any, dossier: Path, scheme: str
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
     page.close()
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+def test_every_law_opens_by_key_and_fits_the_page(browser: Any, dossier: Path, width: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(dossier.as_uri())
+    closed = page.locator("details:not([open]) > summary")
+    count = closed.count()
+    assert count >= 8
+    for _ in range(count):
+        closed.first.focus()
+        page.keyboard.press("Enter")
+    assert closed.count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
+
+
+def test_a_claim_leads_to_the_row_of_its_finding(browser: Any, dossier: Path) -> None:
+    page = browser.new_page()
+    page.goto(dossier.as_uri())
+    page.locator("#residual a.rests").first.focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.querySelector(':target').tagName") == "TR"
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_opened_page_breaks_no_rule_of_axe(browser: Any, dossier: Path, scheme: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = browser.new_page(color_scheme=scheme)
+    page.goto(dossier.as_uri())
+    page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    page.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -215,3 +216,31 @@ def test_one_row_each_is_no_other_case(run: Callable[..., Any]) -> None:
     rows = loans().unique("customer", keep="first", maintain_order=True)
     found = run(policy(LINKED, PROMISE | {"method": "partition"}), rows)
     assert found.passed
+
+
+def test_data_as_they_are_are_checked_by_people() -> None:
+    """Four loans of one customer look like a class of four."""
+    rows = pl.DataFrame(
+        {"who": ["a"] * 4 + ["b", "c"], "town": ["n"] * 4 + ["s"] * 2, "ill": ["flu"] * 5 + ["cold"]}
+    )
+    assert sf.risk(rows, ["town"], ["ill"]).k == 2
+    by_people = sf.risk(rows, ["town"], ["ill"], subject="who")
+    assert (by_people.k, by_people.people, by_people.sample_unique) == (1, 3, pytest.approx(1 / 3))
+    # Half of the people in the south have a cold, a third of all.
+    assert by_people.exposures[0].t_equal == pytest.approx(1 / 3)
+    once = rows.vstack(pl.DataFrame({"who": ["d"], "town": ["n"], "ill": ["flu"]}))
+    assert sf.risk(once, ["town"], subject="who").k == 2
+    assert sf.risk(once, ["town"], subject="who", linked=True).k == 1
+
+
+def test_the_command_checks_people(ask: Any, tmp_path: Path) -> None:
+    loans().write_csv(tmp_path / "loans.csv")
+    plain = ask("risk", "loans.csv", "--quasi", "town", "--json", cwd=tmp_path)
+    people = ask("risk", "loans.csv", "--quasi", "town", "--subject", "customer", "--json", cwd=tmp_path)
+    linked = ask(
+        "risk", "loans.csv", "--quasi", "town", "--subject", "customer", "--linked", "--json", cwd=tmp_path
+    )
+    found = [json.loads(answer.out) for answer in (plain, people, linked)]
+    assert found[0]["people"] == loans().height
+    assert found[1]["people"] == found[2]["people"] == 600
+    assert found[1]["classes"] == 3 < found[2]["classes"]

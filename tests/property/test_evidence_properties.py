@@ -52,7 +52,8 @@ def test_class_risks_are_those_of_a_plain_count(rows: list[tuple]) -> None:
 def test_coarser_is_never_riskier(rows: list[tuple]) -> None:
     found = Uniqueness().run(compare(frame_of(rows), coarse), Uniqueness.Params())
     for finding in found:
-        if finding.status == "measured":
+        # Where classes merge, there are more people in some band of sizes.
+        if finding.status == "measured" and finding.metric != "risk.class_share":
             assert finding.value <= finding.before
 
 

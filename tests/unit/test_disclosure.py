@@ -80,3 +80,11 @@ def test_what_stands_beside_an_unmeasured_figure_is_rounded_too() -> None:
         metric="m", unit="share", goal="low", n=1000, status="no-power", source="s", before=0.1234
     )
     assert publish(silent).before == 0.125
+
+
+def test_a_slight_baseline_is_not_nothing_and_gives_no_count_away() -> None:
+    slight, plain = (
+        finding(0.5, 23_998).model_copy(update={"baseline": share}) for share in (1 / 23_998, 0.25)
+    )
+    assert publish(slight).baseline == 4e-05
+    assert abs((publish(plain).baseline or 0) - 0.25) < 1e-3

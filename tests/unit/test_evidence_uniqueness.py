@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import numpy as np
 import polars as pl
 import pytest
 
-from evidence_support import compare, one, people, profile, starred
-from sfumato.classes.population import expected_inverse_size, population_unique
+from evidence_support import compare, one, people, profile, starred, suppress_small
+from sfumato.classes.population import expected_inverse_size, population_unique, smallest_sample
+from sfumato.contracts import COUNT, PERSON, ROW
 from sfumato.core.values import Role
+from sfumato.evidence.attacks.class_risk import k_map
+from sfumato.evidence.attacks.people import SUREST
 from sfumato.evidence.attacks.uniqueness import Uniqueness
 
 PLAIN = Role.INSENSITIVE
@@ -150,3 +154,104 @@ def test_pitman_on_a_sample_of_a_known_population() -> None:
     assert figure.value == pytest.approx((truly == 1).sum() / 200_000, rel=0.25)
     assert figure.low < figure.value < figure.high
     assert math.isfinite(figure.value)
+
+
+def test_the_distribution_of_class_sizes() -> None:
+    # Classes of 1, 2, 7 and 10 people; before, everybody is alone.
+    released = pl.DataFrame({"a": ["a"] + ["b"] * 2 + ["c"] * 7 + ["d"] * 10})
+    found = risks(compare(pl.DataFrame({"a": range(20)}), released=released))
+    shares = {f.target: (f.value, f.before) for f in found if f.metric == "risk.class_share"}
+    assert shares == {
+        "class of 1": (0.05, 1.0),
+        "class of 2-4": (0.1, 0.0),
+        "class of 5-9": (0.35, 0.0),
+        "class of 10-19": (0.5, 0.0),
+        "class of 20-49": (0.0, 0.0),
+        "class of 50+": (0.0, 0.0),
+    }
+    assert shares["class of 1"][0] == one(found, "risk.unique").value
+
+
+def test_twenty_alike_are_ranked_above_two() -> None:
+    original = skewed(3000).with_columns(g=pl.int_range(3000) % 2)
+    by_k = {
+        k: risks(compare(original, kept=suppress_small(original, ["a", "g"], k), population=0.05))
+        for k in (2, 20)
+    }
+    for metric in ("risk.worst_class", "risk.marketer", "risk.at_risk", "risk.k_map", "risk.k_map_at_risk"):
+        assert one(by_k[20], metric).value < one(by_k[2], metric).value
+    assert one(by_k[20], "risk.class_share", "class of 2-4").value == 0.0
+
+
+def test_estimators_stand_beside_one_another_and_are_named_if_they_fail() -> None:
+    names = ("Pitman", "Zayatz", "SNB", "Dankar's rule")
+    found = risks(compare(skewed(3000), population=0.1))
+    given = {name: one(found, "risk.population_unique", name) for name in names}
+    assert {name: finding.status for name, finding in given.items()} == dict.fromkeys(names, "measured")
+    assert given["Pitman"].value == one(found, "risk.population_unique").value
+    assert given["Dankar's rule"].value == given["Pitman"].value
+    different = risks(compare(pl.DataFrame({"a": range(300)}), population=0.1))
+    failed = one(different, "risk.population_unique", "Pitman")
+    assert (failed.status, failed.value) == ("no-power", None)
+    assert failed.note.startswith("Pitman")
+    assert one(different, "risk.population_unique", "Zayatz").value > 0
+
+
+def test_the_k_map_is_counted_where_there_is_a_population() -> None:
+    released = pl.DataFrame({"a": [1] * 2 + [2] * 5})
+    everybody = pl.DataFrame({"a": [1] * 3 + [2] * 9 + [3] * 1})
+    count = {name: lambda columns: everybody.group_by(columns).len(COUNT)
+             for name in ("count_population", "count_population_original")}  # fmt: skip
+    found = risks(compare(released, **count))
+    assert one(found, "risk.k_map").value == pytest.approx(1 / 3)
+    assert one(found, "risk.k_map_at_risk").value == pytest.approx(2 / 7)
+    assert one(risks(compare(released, **count), below=3), "risk.k_map_at_risk").value == 0.0
+
+
+@pytest.mark.parametrize(("size", "fraction"), [(1, 0.1), (2, 0.01), (4, 0.05), (9, 0.5), (3, 1.0)])
+def test_the_estimated_k_is_the_largest_that_the_sample_bears_out(size: int, fraction: float) -> None:
+    k = k_map(size, fraction)
+    assert smallest_sample(k, fraction, 0.05) <= size < smallest_sample(k + 1, fraction, 0.05)
+
+
+def test_class_risk_by_group_and_for_the_most_exposed() -> None:
+    # Everybody of one group is alone, the others are all alike.
+    draw = {"g": ["a"] * 100 + ["b"] * 3900, "x": [*range(100), *[-1] * 3900]}
+    kept: dict[str, np.ndarray] = {}
+    given = compare(pl.DataFrame(draw), groups=("g",), record=lambda name, _, risk: kept.update({name: risk}))
+    found = risks(given)
+    assert one(found, "risk.marketer", "g=a").value == 1.0
+    assert one(found, "risk.marketer", "g=b").value == pytest.approx(1 / 3900)
+    assert one(found, "risk.disparity", "g").value == pytest.approx(1 - 1 / 3900)
+    assert one(found, "risk.at_risk", "g=a").value == 1.0
+    assert one(found, "risk.at_risk_disparity", "g").value == 1.0
+    assert one(found, "risk.marketer", SUREST).value == 1.0
+    assert one(found, "risk.marketer", SUREST).n == 40
+    assert kept["risk.marketer"].sum() == pytest.approx(one(found, "risk.marketer").value * 4000)
+
+
+def linked(histories: list[list[int]], **more):
+    """People of linked rows, one of which stands for each."""
+    rows = pl.DataFrame({"a": [a for history in histories for a in history]}, schema={"a": pl.Int64})
+    whose = np.repeat(np.arange(len(histories), dtype=np.uint64), [len(each) for each in histories])
+
+    def told(columns):
+        return rows.select(columns).with_columns(
+            pl.Series(PERSON, whose), pl.Series(ROW, np.arange(len(whose), dtype=np.uint32))
+        )
+
+    def sizes(columns):
+        wholes = Counter(tuple(sorted(history)) for history in histories)
+        return np.array(list(wholes.values()), dtype=np.int64)
+
+    firsts = rows[np.searchsorted(whose, np.arange(len(histories))).tolist()]
+    return compare(firsts, histories=told, histories_original=told, alike=sizes, alike_original=sizes,
+                   people=np.arange(len(histories), dtype=np.uint64), **more)  # fmt: skip
+
+
+def test_whole_histories_are_classes_of_people_too() -> None:
+    histories = [[1, 2]] * 40 + [[2, 1]] * 20 + [[1, 1, 2]] * 10
+    kept: dict[str, np.ndarray] = {}
+    found = risks(linked(histories, record=lambda name, _, risk: kept.update({name: risk})))
+    assert one(found, "risk.worst_class").value == pytest.approx(1 / 10)
+    assert kept["risk.marketer"] == pytest.approx([1 / 60] * 60 + [1 / 10] * 10)

@@ -78,6 +78,20 @@ def test_it_is_accepted_without_errors_or_warnings(
     assert dataset.metadata.license == ["https://spdx.org/licenses/CC-BY-4.0.html"]
 
 
+def test_the_responsible_ai_terms_are_read_and_rest_on_findings(tmp_path: Path, project: Project) -> None:
+    metadata = loaded(example.build(tmp_path, project).folder).metadata
+    assert any("white=0" in bias for bias in metadata.data_biases)
+    assert "abuse: sensitive; released as it is" in metadata.personal_sensitive_information
+    assert "name: direct-identifier; dropped" in metadata.personal_sensitive_information
+    assert any("not measured" in limit for limit in metadata.data_limitations)
+    assert "Institute of Examples" in str(metadata.data_release_maintenance_plan)
+
+
+def test_what_was_not_measured_by_group_is_not_said_to_be_fair(tmp_path: Path, project: Project) -> None:
+    metadata = loaded(example.build(tmp_path, project, findings=[]).folder).metadata
+    assert "not known" in str(metadata.data_biases)
+
+
 def test_its_records_are_those_of_the_file(tmp_path: Path, project: Project) -> None:
     release = example.build(tmp_path, project, findings=[])
     records = list(loaded(release.folder).records("example-survey"))

@@ -25,7 +25,15 @@ from sfumato.release.account import (
 )
 from sfumato.release.assemble import Release, assemble
 from sfumato.release.custody import commit, open_custody
-from sfumato.release.layout import CUSTODY_FILES, DOCUMENTS, MANIFEST, SEALED_MAPPING, SEALED_PEOPLE, files_of
+from sfumato.release.layout import (
+    CUSTODY_FILES,
+    DOCUMENTS,
+    MANIFEST,
+    SEALED_MAPPING,
+    SEALED_PEOPLE,
+    SEALED_RELEASED,
+    files_of,
+)
 from sfumato.release.verify import verify
 from sfumato.release.writer import Outgoing
 
@@ -65,7 +73,11 @@ def every_text(folder: Path) -> dict[str, bytes]:
 def test_the_layout(made: Release) -> None:
     assert set(files_of(made.folder).names) == {*DOCUMENTS, MANIFEST, "data/example-survey.parquet"}
     assert files_of(made.folder).strange == ()
-    assert {path.name for path in made.custody.iterdir()} == set(CUSTODY_FILES) - {SEALED_MAPPING, SEALED_PEOPLE}
+    assert {path.name for path in made.custody.iterdir()} == set(CUSTODY_FILES) - {
+        SEALED_MAPPING,
+        SEALED_PEOPLE,
+        SEALED_RELEASED,
+    }
     assert made.dossier.is_file()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import itertools
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,10 +13,18 @@ from pathlib import Path
 import pytest
 
 import release_example as example
+from sfumato.core.disclosure import publish_count
 from sfumato.core.values import Finding
 from sfumato.project import Project
+from sfumato.release.anchors import Anchors
 from sfumato.release.assemble import Release
+from sfumato.release.attackers import attackers
 from sfumato.release.charts import COLOURS, Mark, draw, specification
+from sfumato.release.croissant import croissant_json
+from sfumato.release.documents import evidence_json, plan_json
+from sfumato.release.dossier import dossier_html
+from sfumato.release.facts import facts
+from sfumato.release.papers import datasheet_md, notice_md
 from sfumato.release.residual import families, residual
 
 CLAIMS = re.compile(
@@ -110,6 +119,135 @@ def test_it_claims_nothing(page: Page, refused: Page) -> None:
     assert CLAIMS.findall(page.text) == []
     assert CLAIMS.findall(refused.text) == []
     assert CLAIMS.findall("these data are anonymous and safe") == ["anonymous", "safe"]
+
+
+def test_every_link_on_the_page_goes_somewhere(page: Page, refused: Page) -> None:
+    for told in (page, refused):
+        there = {attributes["id"] for _, attributes in told.tags if attributes.get("id")}
+        links = [attributes["href"] for attributes in told.named("a")]
+        assert len(links) > 50
+        assert {link[1:] for link in links if link} <= there
+
+
+def items(text: str, section: str) -> list[str]:
+    """The list items of a section's own lists, as they are written."""
+    start = text.index(f'<section id="{section}"')
+    return re.findall(r"<li>(.*?)</li>", text[start : text.index("</section>", start)], re.DOTALL)
+
+
+@pytest.mark.parametrize("section", ["decision", "residual"])
+def test_every_claim_points_to_what_it_rests_on(releases: dict[bool, Release], section: str) -> None:
+    for release in releases.values():
+        said = items(release.dossier.read_text(), section)
+        assert said
+        for sentence in said:
+            assert 'class="rests" href="#' in sentence, sentence
+
+
+def test_every_limit_and_every_threshold_points_to_its_finding(releases: dict[bool, Release]) -> None:
+    text = releases[True].dossier.read_text()
+    assert 'href="#finding-risk-journalist-release"' in items(text, "limits")[0]
+    gate = text[text.index('<table class="gate">') :]
+    gate = gate[: gate.index("</table>")]
+    for metric in ("risk-worst-class", "linkage-excess", "learning-skill-ratio"):
+        assert f'href="#finding-{metric}-release"' in gate
+
+
+def test_a_finding_without_a_row_is_spoken_for_by_its_measure() -> None:
+    many = [
+        example.finding("fairness.fnr", number / 100, unit="share", target=f"g={number}", n=500)
+        for number in range(30)
+    ] + [example.finding("fairness.fnr", None, status="no-power", unit="share", target="g=x", n=50)]
+    shown = [*many[20:30], many[30]]
+    anchors = Anchors(many, shown)
+    assert anchors[many[0]] == "more-fairness-fnr"
+    assert anchors[many[29]] == "finding-fairness-fnr-g-29"
+    told = Page(dossier_html(example.account(many), {}).decode())
+    there = {attributes["id"] for _, attributes in told.tags if attributes.get("id")}
+    assert {str(link["href"])[1:] for link in told.named("a")} <= there
+
+
+def test_names_that_look_alike_have_anchors_of_their_own() -> None:
+    alike = [example.finding("a.b", 0.1, target=target) for target in ("x y", "x-y", "X Y", "年齢", "…")]
+    names = [Anchors(alike, alike)[finding] for finding in alike]
+    assert len(set(names)) == len(alike)
+    assert all(re.fullmatch(r"[a-z0-9-]+", name) for name in names)
+
+
+def test_a_table_of_few_people_shows_no_figure_of_theirs() -> None:
+    asked = example.policy()
+    plan = example.plan(asked)
+    few = plan.anonymity.model_copy(  # type: ignore[union-attr]
+        update={
+            "rows": 8,
+            "suppressed_rows": 3,
+            "suppressed_share": 0.375,
+            "classes": 2,
+            "score": 0.31415,
+            "granularity": 0.27183,
+            "losses": {"age": 0.57722},
+            "levels": {},
+            "heights": {},
+        }
+    )
+    plan = plan.model_copy(update={"rows": 9, "holdout_rows": 4, "anonymity": few})
+    found = [
+        example.finding("risk.unique", 3 / 7, unit="share", n=7, before=6 / 7, low=0.1, high=0.9),
+        example.finding("linkage.success", 2 / 7, unit="share", n=7, before=5 / 7, baseline=1 / 7),
+        example.finding("composition.below_k", 4.0, unit="people", n=8),
+        example.finding("learning.auc", 0.8123, unit="auc", goal="high", n=9, before=0.8456),
+        example.finding("fairness.fnr", 0.4444, unit="share", target="white=0", n=9),
+        example.finding("fairness.fnr", 0.2345, unit="share", target="white=1", n=400),
+    ]
+    told = example.account(found, planned=plan, rows=publish_count(5))
+    texts = {
+        "dossier.html": Page(dossier_html(told, {}).decode()).text,
+        "datasheet.md": datasheet_md(told).decode(),
+        "notice.md": notice_md(told).decode(),
+        "plan.json": plan_json(told).decode(),
+        "evidence.json": evidence_json(told).decode(),
+        "croissant.json": croissant_json(told, {}, {}).decode(),
+    }
+    for name, text in texts.items():
+        digits = "42.9 85.7 28.6 71.4 14.3 44.4 23.7 23.8 37.5 0.429 0.286 0.444 0.812 0.846 0.314 0.577"
+        for figure in digits.split():
+            assert figure not in re.sub(r"[0-9a-f]{16,}", "", text), (name, figure)
+        assert re.findall(r"\b[1-9] (?:people|rows|persons|classes)\b", text) == [], name
+    assert "fewer than 10 rows read" in texts["dossier.html"]
+    assert "fewer than 10 rows" in texts["datasheet.md"]
+    counts = json.loads(texts["plan.json"])
+    assert counts["rows"] is counts["holdout_rows"] is counts["anonymity"]["suppressed_rows"] is None
+
+
+def test_the_search_for_figures_of_few_would_find_one() -> None:
+    found = [example.finding("fairness.fnr", 0.2345, unit="share", target="white=1", n=10_000)]
+    assert "23.4" in Page(dossier_html(example.account(found), {}).decode()).text
+
+
+def test_law_assessments_and_review_are_there_and_ask(page: Page, refused: Page) -> None:
+    for told in (page, refused):
+        ids = [attributes["id"] for attributes in told.named("section")]
+        assert ids[-5:] == ["recipients", "limits", "law", "assessments", "review", "verify"][-5:]
+        for words in (
+            "Regulation (EU) 2016/679",
+            "Regulation (EU) 2024/1689",
+            "45 CFR 164.514",
+            "Opinion 05/2014",
+            "Risk statement: a partner university",
+            "Risk statement: a statistical office",
+            "A person must answer: For how long",
+            "C-413/23 P",
+            "Somebody who draws on register of voters",
+        ):
+            assert words in told.text, words
+    assert page.text.count("Answer:") >= 12
+
+
+def test_nobody_s_recipient_is_made_up() -> None:
+    told = example.account(dataset={"name": "bare", "source": {"path": "p.csv"}}, context={})
+    text = Page(dossier_html(told, {}).decode()).text
+    assert "A person must answer: Who receives the release?" in text
+    assert "university" not in text
 
 
 def test_approvals_come_before_the_decision(page: Page) -> None:
@@ -281,3 +419,31 @@ def test_many_findings_of_one_metric_show_the_worst(tmp_path: Path) -> None:
     assert "18 more of this measure" in text
     assert "column-29" in text
     assert "column-00" not in text
+
+
+def test_attackers_of_the_policy_come_first_and_get_what_was_measured() -> None:
+    told = example.account()
+    named, *others = attackers(told.policy["context"], facts(told), told.findings)
+    assert named.who == "Somebody who draws on register of voters"
+    assert (named.knows, named.motive) == ("age and region", "curiosity")
+    assert "age and region: recoded or counted" in named.controls
+    metrics = {finding.metric for figure in named.figures for finding in figure.rests}
+    assert metrics == {"risk.worst_class", "risk.marketer", "linkage.success", "linkage.excess"}
+    assert len(others) == 4
+    assert all(other.figures == () for other in others)
+
+
+def test_an_attacker_who_knows_nothing_that_leaves_gets_nothing() -> None:
+    told = example.account(context={"attackers": [{"knows": ["name"]}]})
+    named, *_ = attackers(told.policy["context"], facts(told), told.findings)
+    assert named.figures == ("Nothing that they know is released.",)
+    assert named.controls == "name: not released"
+    page = Page(dossier_html(told, {}).decode())
+    assert "With which motive would they look?" in page.text
+
+
+def test_the_attack_that_adds_most_is_in_the_summary() -> None:
+    more = example.finding("singling_out.excess", 0.4, low=0.37, high=0.43, before=0.8, unit="difference")
+    told = Page(dossier_html(example.account([*example.findings(), more]), {}).decode())
+    assert "The attack that adds most: Singling out: beyond people not there: 40.0" in told.text
+    assert "The attack that adds most" not in Page(dossier_html(example.account([]), {}).decode()).text

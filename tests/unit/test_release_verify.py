@@ -355,8 +355,11 @@ def test_the_envelope_is_dsse_as_others_read_it(release: Path, project: Project)
     assert {subject["name"] for subject in found["subject"]} == {
         "croissant.json",
         "data/example-survey.parquet",
+        "datasheet.md",
         "dossier.html",
+        "dossier.pdf",
         "evidence.json",
+        "notice.md",
         "plan.json",
         "policy.yaml",
     }

@@ -97,6 +97,12 @@ def risk(
     fraction: Annotated[
         float | None, typer.Option(help="The rows' share of the population, for the risks in it.")
     ] = None,
+    subject: Annotated[
+        str | None, typer.Option(help="The column that says which rows are one person's.")
+    ] = None,
+    linked: Annotated[
+        bool, typer.Option("--linked", help="Who sees the data can tell which rows are one person's.")
+    ] = False,
     separator: Annotated[str | None, typer.Option(help="The separator of a csv file.")] = None,
     encoding: Annotated[
         str, typer.Option(help="The encoding of a text file: utf-8, latin-1, cp1252.")
@@ -118,6 +124,8 @@ def risk(
             None if quasi is None else _names(quasi),
             _names(sensitive),
             fraction=fraction,
+            subject=subject,
+            linked=linked,
             watch=watch,
         )
     if as_json:
@@ -179,6 +187,59 @@ def run(
     with show.watching(as_json) as watch:
         outcome = verbs.run(loaded, snapshot, output, watch)
     _finish(outcome, as_json)
+
+
+def tune(
+    policy: PolicyArgument,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="The folder that gets page, pictures and policies."),
+    ] = Path("tuned"),
+    budget: Annotated[str | None, typer.Option(help="How long it may take: 30s, 10m, 1h.")] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(help="How many policies to try, the same ones every time (40 unless a time is given)."),
+    ] = None,
+    minimize: Annotated[
+        list[str] | None, typer.Option(help="A figure of risk to make small; may be repeated.")
+    ] = None,
+    maximize: Annotated[
+        list[str] | None, typer.Option(help="A figure of use to make large; may be repeated.")
+    ] = None,
+    at_most: Annotated[
+        list[str] | None, typer.Option(help="What must hold: FIGURE=0.05; may be repeated.")
+    ] = None,
+    at_least: Annotated[
+        list[str] | None,
+        typer.Option(help="What must hold: FIGURE=0.7, or FIGURE=97% of the original's; may be repeated."),
+    ] = None,
+    space: Annotated[
+        Path | None, typer.Option(help="A file (YAML) with aims, limits and the values to vary.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the search that was interrupted.")
+    ] = False,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search policies for the frontier of measured risk and measured use; nothing is released."""
+    from sfumato.cli import show
+    from sfumato.core.errors import EXIT_GATE_REFUSED
+    from sfumato.tuning.asked import load_asked
+    from sfumato.tuning.budget import budget_of
+    from sfumato.tuning.verb import tune as search
+
+    limit = budget_of(budget, trials)
+    asked = load_asked(space).aiming(minimize or (), maximize or (), at_most or (), at_least or ())
+    loaded, snapshot = _opened(policy, project)
+    with show.watching(as_json) as watch:
+        tuned = search(loaded, snapshot, asked, budget=limit, folder=output, resume=resume, watch=watch)
+    if as_json:
+        _print_json(tuned.document())
+    else:
+        show.tuned(tuned)
+    if tuned.best is None:
+        raise typer.Exit(EXIT_GATE_REFUSED)
 
 
 def attack(
@@ -290,6 +351,7 @@ ALL: tuple[Callable[..., None], ...] = (
     check,
     plan,
     run,
+    tune,
     attack,
     evaluate,
     verify,

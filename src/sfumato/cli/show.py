@@ -19,6 +19,7 @@ from sfumato.core.values import AnonymityPlan, ColumnProfile, Finding, Inventory
 from sfumato.pipeline.verbs import COMPOSITION, Outcome, Watch
 from sfumato.release.verify import Verification
 from sfumato.release.words import STATUSES, interval, title, value_words
+from sfumato.tuning.outcome import Tuned
 
 _ROLE_STYLES = {
     Role.DIRECT_IDENTIFIER: "bold red",
@@ -43,8 +44,24 @@ _RISKS = (
     "risk.marketer",
     "linkage.success",
     "linkage.excess",
+    "singling_out.excess",
+    "linkability.excess",
+    "attribute_inference.excess",
+    "membership.tpr_at_1",
 )
-_USES = ("learning.auc", "learning.skill_ratio", "distributions.tv", "correlations.error")
+_USES = (
+    "learning.auc",
+    "learning.r2",
+    "learning.skill_ratio",
+    "distributions.tv",
+    "correlations.error",
+    "marginals.three",
+)
+_GAPS = tuple(f"fairness.{rate}_gap" for rate in ("selection", "fnr", "fpr", "suppression"))
+
+#: What stands beside a figure, and what the terminal calls it.
+_OF_ATTACKS = {"guessing": "by chance alone", "not there": "the same attack on people who were left out"}
+_OF_USES = {"by chance": "what nothing but chance gives", "resample": "the original drawn again"}
 
 
 class _Bar(Watch):
@@ -242,11 +259,12 @@ def outcome(found: Outcome) -> None:
     plan(found)
     console.print()
     console.rule("Measured", align="left")
-    _summary(console, "What an attacker gets", found.findings, _RISKS)
+    _summary(console, "What an attacker gets", found.findings, _RISKS, _OF_ATTACKS)
     if any(finding.metric in _USES for finding in found.findings):
         console.print()
-        _summary(console, "What the data are still good for", found.findings, _USES)
-    gaps = [finding for finding in found.findings if finding.metric.endswith("_gap")]
+        _summary(console, "What the data are still good for", found.findings, _USES, _OF_USES)
+    # Of groups of two columns crossed, and of calibration, the dossier tells.
+    gaps = [f for f in found.findings if f.metric in _GAPS and " & " not in f.target]
     if gaps:
         console.print()
         _findings(console, "For whom it got worse", gaps)
@@ -336,21 +354,35 @@ def _anonymity(console: Console, found: AnonymityPlan) -> None:
     )
 
 
-def _summary(console: Console, heading: str, found: Sequence[Finding], metrics: Sequence[str]) -> None:
-    chosen = [f for metric in metrics for f in found if f.metric == metric and f.target == "release"]
-    _findings(console, heading, chosen)
+def _summary(
+    console: Console,
+    heading: str,
+    found: Sequence[Finding],
+    metrics: Sequence[str],
+    beside: Mapping[str, str],
+) -> None:
+    chosen = [
+        f
+        for metric in metrics
+        for f in found
+        if f.metric == metric and f.target == "release" and (f.status != "not-measured" or metrics is _RISKS)
+    ]
+    _findings(console, heading, chosen, beside)
 
 
-def _findings(console: Console, heading: str, found: Sequence[Finding]) -> None:
+def _findings(
+    console: Console, heading: str, found: Sequence[Finding], beside: Mapping[str, str] = _OF_ATTACKS
+) -> None:
     """Findings as a table: what a figure is in words, and under it the name that a gate knows it by.
 
     Columns that no finding has anything for are left out, for terminals are narrow.
     """
+    baseline, control = beside
     columns: dict[str, list[str] | list[Text]] = {
         "original": [_words(finding, finding.before) for finding in found],
         "release": [_measured(finding) for finding in found],
-        "guessing": [_words(finding, finding.baseline) for finding in found],
-        "not there": [_words(finding, finding.control) for finding in found],
+        baseline: [_words(finding, finding.baseline) for finding in found],
+        control: [_words(finding, finding.control) for finding in found],
         "people": [f"{finding.n:,}" for finding in found],
     }
     shown = {name: cells for name, cells in columns.items() if any(str(cell) for cell in cells)}
@@ -369,8 +401,7 @@ def _findings(console: Console, heading: str, found: Sequence[Finding]) -> None:
         cells = [shown_cells[i] for shown_cells in shown.values()]
         table.add_row(name, *(Text(cell) if isinstance(cell, str) else cell for cell in cells))
     console.print(table)
-    legend = {"guessing": "by chance alone", "not there": "the same attack on people who were left out"}
-    words = [f"{name}: {meaning}" for name, meaning in legend.items() if name in shown]
+    words = [f"{name}: {meaning}" for name, meaning in beside.items() if name in shown]
     if words:
         console.print(_text("; ".join(words), style="dim"))
 
@@ -413,8 +444,91 @@ def _decision(console: Console, found: Outcome) -> None:
         console.print("The folder has the evidence and a signed refusal, and no data.")
     console.print(_text(f"release: {found.release.folder}"), soft_wrap=True)
     console.print(_text(f"dossier: {found.release.dossier}"), soft_wrap=True)
+    console.print(_text(f"as PDF: {found.release.pdf}"), soft_wrap=True)
     console.print(_text(f"custody: {found.release.custody} (stays in the house)"), soft_wrap=True)
 
 
 def _share(value: float) -> str:
     return f"{value:.1%}"
+
+
+def tuned(found: Tuned) -> None:
+    """The frontier, what is left of its gains on other people, and why no better policy is there."""
+    console = _console()
+    searched, confirmed = found.people
+    everything = ", all there are," if found.exhausted else ""
+    console.print(f"[bold]{len(found.trials)}[/] policies{everything} tried on {searched:,} people", end="")
+    console.print(f", the best measured again on {confirmed:,} others")
+    figures = [title(aim.metric) for aim in found.aims.aims]
+    table = _table("\nFrontier", "policy", *figures, "what differs", right=figures)
+    for kept in found.shown:
+        values = [
+            _interval_below(found.trials[kept.trial].figure(aim.metric, aim.target))
+            for aim in found.aims.aims
+        ]
+        name = kept.file or f"trial {kept.trial + 1}"
+        style = "bold" if kept.trial == found.best else ""
+        table.add_row(
+            _text(name, style=style), *values, _text(", ".join(kept.differs) or "the policy as it is")
+        )
+    if table.row_count:
+        console.print(table)
+    if hidden := len(found.frontier) - len(found.shown):
+        console.print(f"{hidden} more are no worse as far as can be told.")
+    _gains(console, found)
+    console.print()
+    winner = found.winner
+    if winner is None:
+        console.print("[bold red]No policy that was tried holds everything that must hold.[/]")
+        if found.missed is not None:
+            words = ", ".join(found.differs[found.missed]) or "the policy as it is"
+            console.print(_text(f"Nearest is trial {found.missed + 1} ({words}):"), soft_wrap=True)
+        for missing in found.missing:
+            console.print(_text(f"  {missing}"), soft_wrap=True)
+    else:
+        words = ", ".join(winner.differs) or "the policy as it is; nothing better was found"
+        console.print(_text(f"Best: {winner.file}: {words}", style="bold green"), soft_wrap=True)
+        for one in found.why:
+            short = "" if one.short is None else f" by {one.short:.3g}"
+            console.print(
+                _text(f"  more useful is trial {one.trial + 1}, which breaks {one.limit}{short}"),
+                soft_wrap=True,
+            )
+    if found.folder is not None:
+        console.print(_text(f"page: {Path(found.folder) / 'tune.html'}"), soft_wrap=True)
+
+
+def _interval_below(finding: Finding | None) -> Text:
+    if finding is None or finding.value is None:
+        return Text("not measured", style="dim")
+    between = interval(finding)
+    return Text(value_words(finding.value, finding.unit) + (f"\n{between}" if between else ""))
+
+
+def _gains(console: Console, found: Tuned) -> None:
+    """What the best policies gain over the given one, on people that the search never saw."""
+    figures = ("in the search", "confirmed")
+    table = _table(
+        "\nGains over the given policy, on other people",
+        "policy",
+        "figure",
+        *figures,
+        "beyond noise",
+        "held up",
+        right=figures,
+    )
+    for kept in found.confirmed:
+        assert kept.confirmed is not None
+        for aim, gain in zip(found.aims.aims, kept.confirmed.gains, strict=False):
+            told = "–" if gain.value is None else f"{gain.value:+.3f}\n{gain.low:+.3f} to {gain.high:+.3f}"
+            searched = "–" if gain.searched is None else f"{gain.searched:+.3f}"
+            table.add_row(
+                _text(kept.file or "given"), title(aim.metric), searched, told, gain.word, gain.held_up
+            )
+        for broken in (*kept.confirmed.broken, kept.confirmed.note):
+            if broken:
+                table.add_row(
+                    _text(kept.file or "given"), _text(f"does not hold there: {broken}"), "", "", "", ""
+                )
+    if table.row_count:
+        console.print(table)

@@ -21,6 +21,9 @@ from sfumato.core.values import Finding
 LEAST = 10
 BASE = 5
 
+#: Baselines below this may be rounded to nothing, which they are not.
+_SLIGHT = 0.01
+
 _FIGURES = ("value", "low", "high", "before", "baseline", "control")
 
 WITHHELD = "withheld: it rests on fewer than 10 people"
@@ -33,6 +36,15 @@ def round_count(count: float) -> int:
     [0, 0, 5, 10, 15]
     """
     return int((count + BASE / 2) // BASE) * BASE
+
+
+def publish_count(count: int) -> int | None:
+    """A count of people or rows as it may be published, None where it is of fewer than :data:`LEAST`.
+
+    >>> [publish_count(n) for n in (9822, 12, 9, 0)]
+    [9820, 10, None, None]
+    """
+    return round_count(count) if count >= LEAST else None
 
 
 def round_share(share: float, n: int) -> float:
@@ -60,6 +72,9 @@ def publish(finding: Finding) -> Finding:
         name: None if (figure := getattr(finding, name)) is None else _rounded(finding, figure)
         for name in _FIGURES
     }
+    if finding.baseline is not None and 0 < finding.baseline < _SLIGHT and not figures["baseline"]:
+        # Blind guessing is no count of people; one digit of it does not give the rows away.
+        figures["baseline"] = float(f"{finding.baseline:.1g}")
     return finding.model_copy(update={**figures, "n": round_count(finding.n)})
 
 

@@ -39,7 +39,7 @@ CODES: dict[str, str] = {
     "anonymity-impossible": "No recoding satisfies the privacy models within the suppression allowed.",
     "search-too-large": "A search space is beyond what the optimal search may enumerate.",
     "recheck-failed": "The rows as written do not satisfy the privacy models that the plan promised.",
-    "subject-rows": "A person has several rows, and the method, a model or a pseudonym does not go with that.",
+    "subject-rows": "A person has several rows, and the method, a model or a pseudonym does not suit that.",
     "snapshot": "A recoding fitted for one snapshot was applied to values it has never seen.",
     "output-exists": "The output folder exists and is not one that may be replaced.",
     "output-failed": "The output could not be written completely; nothing was left under its final name.",
@@ -49,6 +49,7 @@ CODES: dict[str, str] = {
     "project-key": "The project's keys are missing, damaged or readable by others.",
     "project-ledger": "The ledger of releases is damaged, locked or not writable.",
     "register-mismatch": "An external register shares no usable column with the release.",
+    "law-invalid": "A data file of laws and forms is not as it must be.",
     "usage": "A command or function was called in a way that cannot be meant.",
 }
 

@@ -6,7 +6,7 @@ the inventory found, hierarchies that cannot be built, thresholds on figures tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -14,7 +14,8 @@ import polars as pl
 from sfumato.anonymity import MODELS
 from sfumato.core.errors import InputError, Problem, nearest
 from sfumato.core.values import Inventory, Role
-from sfumato.evidence import probe
+from sfumato.evidence import UNGATED, probe
+from sfumato.evidence.attacks.composition import REPORT as COMPOSITION
 from sfumato.hierarchies import HIERARCHIES
 from sfumato.inventory.roles import SINGLES_OUT
 from sfumato.policy.load import LoadedPolicy
@@ -55,7 +56,8 @@ def undecided(policy: Policy, columns: Sequence[str]) -> tuple[str, ...]:
 def measured_metrics(policy: Policy) -> frozenset[str]:
     """Every metric that a run of the policy reports; class risks always, the others if asked for."""
     names = {"uniqueness"} | ({part.name for part in policy.evidence.probes()} if policy.evidence else set())
-    return frozenset(metric for name in names for metric in probe(name).metrics)
+    # What a release gives away with earlier ones is measured wherever there are any.
+    return frozenset(metric for name in names for metric in probe(name).metrics) | set(COMPOSITION.metrics)
 
 
 def unknown_columns(loaded: LoadedPolicy, columns: Sequence[str]) -> Iterator[Problem]:
@@ -84,6 +86,18 @@ def unknown_columns(loaded: LoadedPolicy, columns: Sequence[str]) -> Iterator[Pr
     if policy.evidence is not None and policy.evidence.fairness is not None:
         for column in policy.evidence.fairness.params.get("groups", ()):
             yield from named("fairness.groups", str(column), "evidence", "fairness", "groups")
+    for i, measure in enumerate(policy.evidence.utility if policy.evidence is not None else ()):
+        for query in measure.params.get("queries", ()) if measure.name == "findings" else ():
+            for key, column in _asked_of(query):
+                yield from named(f"findings {key}", column, "evidence", "utility", i)
+
+
+def _asked_of(query: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The columns that a query of the probe findings names, each with its key."""
+    for key in ("share", "mean", "median", "correlation", "coefficient", "of", "on", "by"):
+        value = query.get(key) or ()
+        for column in (value,) if isinstance(value, str) else value:
+            yield key, str(column)
 
 
 def population_columns(loaded: LoadedPolicy, columns: Sequence[str]) -> Iterator[Problem]:
@@ -213,7 +227,36 @@ def _anonymity(policy: Policy, where: Where) -> Iterator[Problem]:
     for i, model in enumerate(policy.anonymity.models):
         yield from _about(policy, model, where("anonymity", "models", i))
         yield from _counts_population(policy, model, where("anonymity", "models", i))
+    yield from _others_known(policy, released, where)
     yield from _method(policy, released, where)
+
+
+def _others_known(policy: Policy, released: set[str], where: Where) -> Iterator[Problem]:
+    """Whether there is something to protect from those who know other sensitive columns."""
+    asked = policy.anonymity
+    assert asked is not None
+    if not asked.others_known:
+        return
+    place = where("anonymity", "others_known")
+    protected = [str(model.params["on"]) for model in asked.models if "on" in model.params]
+    if not any(asked.known_beside(name) for name in protected):
+        yield Problem(
+            place,
+            "no model is about a sensitive column beside which another one could be known",
+            "add a model of another column, or leave others_known out",
+        )
+    for name in asked.others_known if isinstance(asked.others_known, tuple) else ():
+        column = policy.columns.get(name)
+        if column is None or name not in released:
+            yield Problem(
+                place, f'"{name}" is to be known and is no released column', nearest(name, released)
+            )
+        elif column.role is not Role.INSENSITIVE or column.known_to:
+            yield Problem(
+                place,
+                f'"{name}" is known to outsiders in any case: every class agrees on it',
+                "name sensitive columns that outsiders do not know",
+            )
 
 
 #: What only one method looks at.
@@ -237,21 +280,13 @@ def _method(policy: Policy, released: set[str], where: Where) -> Iterator[Proble
             f"a measure is for the method lattice, and {asked.method} has one of its own",
             "leave it out, or take the method lattice",
         )
-    if asked.method in ("cells", "microaggregation"):
-        for i, model in enumerate(asked.models):
-            if model.name != "k-anonymity":
-                yield Problem(
-                    where("anonymity", "models", i),
-                    f"the method {asked.method} makes classes for k-anonymity only",
-                    "take the method lattice or partition for other models",
-                )
-    for i, model in enumerate(asked.models if asked.method == "partition" else ()):
+    for i, model in enumerate(asked.models if asked.method != "lattice" else ()):
         kind = MODELS.resolve(model.name)
         if not kind(kind.Params(**model.params)).monotone:
             yield Problem(
                 where("anonymity", "models", i),
-                f"{model.name} as asked may fail for classes together that keep it apart, and classes of a "
-                "partition may come to have the same labels",
+                f"{model.name} as asked may fail for classes together that keep it apart, and classes of the "
+                f"method {asked.method} may come to have the same labels",
                 "take the method lattice, or another kind of the model",
             )
     target = policy.dataset.target
@@ -330,7 +365,13 @@ def _counts_population(policy: Policy, model: Part, where: str) -> Iterator[Prob
 def _evidence(policy: Policy, where: Where) -> Iterator[Problem]:
     known = measured_metrics(policy)
     for i, threshold in enumerate(policy.gate):
-        if threshold.metric not in known:
+        if threshold.metric in UNGATED:
+            yield Problem(
+                where("gate", i),
+                f'"{threshold.metric}" says nothing of privacy, so no threshold may rest on it',
+                "ask for membership.tpr_at_1 instead, which the probe membership measures",
+            )
+        elif threshold.metric not in known:
             yield Problem(
                 where("gate", i),
                 f'nothing that this policy measures reports "{threshold.metric}"',

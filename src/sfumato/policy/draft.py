@@ -19,6 +19,7 @@ from sfumato.core.errors import InputError
 from sfumato.core.values import ColumnProfile, Inventory, Role
 from sfumato.engines.sources import FileSource
 from sfumato.inventory.roles import SINGLES_OUT
+from sfumato.policy.model import BATTERY, USES
 from sfumato.project.keys import write_whole
 
 #: A draft's lattice has at most this many nodes: some minutes of search on a large table.
@@ -95,8 +96,8 @@ def draft(inventory: Inventory, source: FileSource, *, place: str, subject: str 
     learns = target is not None and not _is_dropped(inventory.column(target), inventory)
     policy["evidence"] = {
         "holdout": {"share": 0.2},
-        "attacks": ["uniqueness", "linkage"],
-        "utility": ["distributions", "correlations", *(["learning"] if learns else [])],
+        "attacks": list(BATTERY),
+        "utility": [name for name in USES if name != "learning" or learns],
     }
     policy["gate"] = [
         {"metric": "risk.worst_class", "at_most": 0.2},

@@ -192,6 +192,24 @@ class SuppressionGap(Section):
     """The largest difference between two groups in the share of rows suppressed."""
 
 
+class Sampling(Section):
+    """A random sample of the people is released (ISO/IEC 20889, 2018): a ``share``, or so many ``people``.
+
+    Who is in it is drawn by key. The others are not released at all; they serve the evidence as holdout.
+    """
+
+    share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """The share of all people that is released; fewer if the holdout leaves fewer."""
+    people: Annotated[int, Field(ge=1)] | None = None
+    """The number of people released; fewer if there are fewer who are not held out."""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.share is None) == (self.people is None):
+            raise ValueError("say either share or people")
+        return self
+
+
 class Anonymity(Section):
     """The table recoding: method, the privacy models that must hold, and what may be given up."""
 
@@ -213,6 +231,17 @@ class Anonymity(Section):
     each one says about the target, so that generalization falls where a model does not look."""
     suppression_gap: SuppressionGap | None = None
     """A bound on how unevenly suppression may fall on groups of people."""
+    others_known: bool | tuple[Text, ...] = False
+    """The sensitive columns that somebody may know of a person while another is to stay unknown: each model
+    of a sensitive column holds then, too, among people who are alike in the others. By name, or true for
+    all that a model looks at; without it each is protected from those who know none of the others."""
+
+    def known_beside(self, on: str) -> tuple[str, ...]:
+        """The sensitive columns that are taken to be known when ``on`` is to stay unknown."""
+        if self.others_known is True:
+            looked_at = (str(model.params["on"]) for model in self.models if "on" in model.params)
+            return tuple(name for name in dict.fromkeys(looked_at) if name != on)
+        return tuple(name for name in dict.fromkeys(self.others_known or ()) if name != on)
 
     @field_validator("models", mode="before")
     @classmethod
@@ -261,6 +290,11 @@ def _probes(value: Any) -> Any:
     return parts
 
 
+#: The attacks that every release stands, and what is measured of its use, if the policy does not say.
+BATTERY = ("uniqueness", "linkage", "singling-out", "linkability", "attribute-inference", "membership")
+USES = ("distributions", "correlations", "marginals", "tails", "learning")
+
+
 class Evidence(Section):
     """What is measured on the release."""
 
@@ -268,9 +302,9 @@ class Evidence(Section):
     """Who is kept back; a number is short for its share."""
     sample: Annotated[int, Field(ge=1000)] = 50_000
     """The most people looked at by probes that need rows, a keyed sample of more."""
-    attacks: tuple[Part, ...] = (Part(name="uniqueness"), Part(name="linkage"))
+    attacks: tuple[Part, ...] = tuple(Part(name=name) for name in BATTERY)
     """Attacks on the release; class risks are measured whether asked for or not."""
-    utility: tuple[Part, ...] = (Part(name="distributions"), Part(name="correlations"), Part(name="learning"))
+    utility: tuple[Part, ...] = tuple(Part(name=name) for name in USES)
     """What the release is still good for."""
     fairness: Part | None = None
     """For whom it got worse; written as the parameters of the probe fairness."""
@@ -362,6 +396,8 @@ class Policy(Section):
     """What is done to each column, by its name; a column that is not here is dropped."""
     anonymity: Anonymity | None = None
     """What is done to the table; without it no class of people is promised."""
+    sampling: Sampling | None = None
+    """The random sample of the people that is released; without it everybody is who is not held out."""
     context: Context = Context()
     """To whom the release goes, and who might attack it."""
     evidence: Evidence | None = None

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sfumato.core.disclosure import WITHHELD, publish_all, round_count, round_share
-from sfumato.core.values import Decision, Finding, Plan, Reason, Step
+from sfumato.core.disclosure import LEAST, WITHHELD, publish_all, publish_count, round_count, round_share
+from sfumato.core.values import AnonymityPlan, Decision, Finding, Inventory, Plan, Reason, Step
 from sfumato.policy.model import Column, Part, Policy
+from sfumato.release.law import Law
 from sfumato.release.words import STATUSES, interval, value_words
 
 #: Parameters that say where something lies or what opens it, whatever part they belong to.
@@ -45,27 +46,37 @@ class Account:
 
     ``policy`` and ``plan`` are JSON-like; ``findings`` have been through the disclosure filter, and
     ``decision`` has its words made from those findings. ``rows`` is the rounded number of rows that
-    leave, or would have left had the gate not refused. ``commitments`` name private inputs, ``meanings``
-    says in one line what each metric is.
+    leave, or would have left had the gate not refused; None if they are too few to be counted in public.
+    ``commitments`` name private inputs, ``meanings`` says in one line what each metric is, ``detected``
+    which kinds of identifiers each column was found to hold (None if nobody looked), ``laws`` what the
+    release is held against.
     """
 
     policy: Mapping[str, Any]
     plan: Mapping[str, Any]
     findings: tuple[Finding, ...]
     decision: Decision
-    rows: int
+    rows: int | None
     data: tuple[DataFile, ...]
     time: str
     versions: Mapping[str, str]
     fingerprint: str
     commitments: Mapping[str, str]
     meanings: Mapping[str, str] = field(default_factory=dict)
+    detected: Mapping[str, tuple[str, ...]] | None = None
+    laws: tuple[Law, ...] = ()
 
     @property
     def dataset(self) -> Mapping[str, Any]:
         """The policy's section on what the data are."""
         dataset: Mapping[str, Any] = self.policy["dataset"]
         return dataset
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether people are kept back, by the policy's word."""
+        evidence = self.policy.get("evidence")
+        return bool(self.policy.get("sampling") or (evidence and evidence["holdout"]["share"]))
 
 
 def public_policy(policy: Policy) -> dict[str, Any]:
@@ -85,6 +96,8 @@ def public_policy(policy: Policy) -> dict[str, Any]:
         anonymity = policy.anonymity.model_dump(mode="json", exclude={"models"}, exclude_none=True)
         models = [_part(model, "model") for model in policy.anonymity.models]
         written["anonymity"] = {"method": anonymity.pop("method"), "models": models, **anonymity}
+    if policy.sampling is not None:
+        written["sampling"] = policy.sampling.model_dump(mode="json", exclude_none=True)
     written["context"] = policy.context.model_dump(mode="json", exclude_none=True)
     if policy.evidence is not None:
         evidence = policy.evidence
@@ -148,8 +161,8 @@ def public_plan(plan: Plan) -> dict[str, Any]:
     heights = {} if anonymity is None else anonymity.heights
     written: dict[str, Any] = {
         "dataset": plan.dataset,
-        "rows": round_count(plan.rows),
-        "holdout_rows": round_count(plan.holdout_rows),
+        "rows": publish_count(plan.rows),
+        "holdout_rows": publish_count(plan.holdout_rows),
         "columns": [_public_step(step, levels, heights) for step in plan.steps],
         "anonymity": None,
     }
@@ -160,20 +173,35 @@ def public_plan(plan: Plan) -> dict[str, Any]:
             "models": [without_whereabouts(model) for model in anonymity.models],
             "levels": dict(levels),
             "heights": dict(heights),
-            "classes": round_count(anonymity.classes),
-            "rows": round_count(anonymity.rows),
-            "suppressed_rows": round_count(anonymity.suppressed_rows),
-            "suppressed_share": round_share(anonymity.suppressed_share, anonymity.rows),
-            "score": round(anonymity.score, _DIGITS),
-            "raw_loss": round(anonymity.raw_loss, _DIGITS),
-            "granularity": round(anonymity.granularity, _DIGITS),
-            "losses": {name: round(loss, 2) for name, loss in anonymity.losses.items()},
             "lattice": anonymity.lattice,
             "checked": anonymity.checked,
             "optimal": anonymity.optimal,
-            "bound": None if anonymity.bound is None else round(anonymity.bound, _DIGITS),
+            **_public_figures(anonymity),
         }
     return written
+
+
+def _public_figures(anonymity: AnonymityPlan) -> dict[str, Any]:
+    """The figures of a recoding; those of a table of too few people are withheld."""
+    few = anonymity.rows < LEAST
+    suppressed = publish_count(anonymity.suppressed_rows)
+
+    def figure(value: float | None, digits: int = _DIGITS) -> float | None:
+        return None if few or value is None else round(value, digits)
+
+    return {
+        "classes": None if few else round_count(anonymity.classes),
+        "rows": publish_count(anonymity.rows),
+        "suppressed_rows": suppressed,
+        "suppressed_share": None
+        if suppressed is None
+        else round_share(anonymity.suppressed_share, anonymity.rows),
+        "score": figure(anonymity.score),
+        "raw_loss": figure(anonymity.raw_loss),
+        "granularity": figure(anonymity.granularity),
+        "losses": {name: figure(loss, 2) for name, loss in anonymity.losses.items()},
+        "bound": figure(anonymity.bound),
+    }
 
 
 def _public_step(step: Step, levels: Mapping[str, int], heights: Mapping[str, int]) -> dict[str, Any]:
@@ -188,6 +216,16 @@ def _public_step(step: Step, levels: Mapping[str, int], heights: Mapping[str, in
     if step.column in levels:
         written |= {"level": levels[step.column], "height": heights[step.column]}
     return written
+
+
+def public_detections(inventory: Inventory | None) -> dict[str, tuple[str, ...]] | None:
+    """The kinds of identifiers found in each column, without shares, counts or what spoke for them."""
+    if inventory is None:
+        return None
+    return {
+        profile.name: tuple(sorted({detection.kind for detection in profile.detections}))
+        for profile in inventory.columns
+    }
 
 
 def public_decision(

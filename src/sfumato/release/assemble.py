@@ -13,19 +13,43 @@ from pathlib import Path
 from typing import Any
 
 from sfumato.core.canonical import sha256
-from sfumato.core.disclosure import round_count
+from sfumato.core.disclosure import publish_count
 from sfumato.core.errors import InputError
 from sfumato.core.keyed import derive
-from sfumato.core.values import Decision, Finding, Plan
+from sfumato.core.values import Decision, Finding, Inventory, Plan
 from sfumato.policy.model import Policy
 from sfumato.project import Project
 from sfumato.release import manifest as manifests
-from sfumato.release.account import Account, DataFile, public_decision, public_plan, public_policy, published
+from sfumato.release.account import (
+    Account,
+    DataFile,
+    public_decision,
+    public_detections,
+    public_plan,
+    public_policy,
+    published,
+)
 from sfumato.release.croissant import croissant_json
 from sfumato.release.custody import commit, sealed
 from sfumato.release.documents import evidence_json, plan_json, policy_yaml
 from sfumato.release.dossier import dossier_html
-from sfumato.release.layout import CROISSANT, DATA, DOSSIER, EVIDENCE, MANIFEST, PLAN, POLICY, files_of
+from sfumato.release.law import read_laws
+from sfumato.release.layout import (
+    CROISSANT,
+    DATA,
+    DATASHEET,
+    DOSSIER,
+    DOSSIER_PDF,
+    EVIDENCE,
+    LAWS,
+    MANIFEST,
+    NOTICE,
+    PLAN,
+    POLICY,
+    files_of,
+)
+from sfumato.release.papers import datasheet_md, notice_md
+from sfumato.release.pdf import dossier_pdf
 from sfumato.release.verify import verify
 from sfumato.release.writer import Outgoing
 
@@ -44,6 +68,11 @@ class Release:
         """The page to read first."""
         return self.folder / DOSSIER
 
+    @property
+    def pdf(self) -> Path:
+        """The same as PDF, to print and to file."""
+        return self.folder / DOSSIER_PDF
+
 
 def assemble(
     outgoing: Outgoing,
@@ -58,6 +87,7 @@ def assemble(
     salt: bytes | None = None,
     meanings: Mapping[str, str] | None = None,
     tables: Mapping[str, bytes] | None = None,
+    inventory: Inventory | None = None,
 ) -> Release:
     """Write every document beside the data already staged, sign, seal, verify, and give it its name.
 
@@ -74,8 +104,11 @@ def assemble(
         salt: of the commitments, 32 bytes; by default the project's for this dataset and plan.
         meanings: one line for each metric, for the dossier.
         tables: Parquet files for custody, by their sealed names.
+        inventory: says which kinds of identifiers the columns were found to hold; without it the dossier
+            says that nobody looked.
 
     Raises:
+        InputError: ``law-invalid``: a file in the project's folder ``law/`` is not as it must be.
         InputError: ``output-failed``: the data folder does not hold just the files named, or the staged
             release did not verify; ``output-exists``: something else has appeared under the names.
     """
@@ -96,6 +129,8 @@ def assemble(
         fingerprint=project.fingerprint,
         commitments={name: commit(salt, name, private[name]) for name in sorted(private)},
         meanings=meanings or {},
+        detected=public_detections(inventory),
+        laws=read_laws(project.folder / LAWS),
     )
     _write_documents(outgoing, account)
     content = _manifest(outgoing, account, project)
@@ -136,11 +171,11 @@ def _check_data(outgoing: Outgoing, data: Sequence[DataFile]) -> None:
         raise InputError("output-failed", "the data folder does not hold just the files that were announced")
 
 
-def _rows(plan: Plan) -> int:
-    """The rows that leave, rounded for publication."""
+def _rows(plan: Plan) -> int | None:
+    """The rows that leave, as they may be published."""
     if plan.anonymity is None:
-        return round_count(plan.rows - plan.holdout_rows)
-    return round_count(plan.anonymity.rows - plan.anonymity.suppressed_rows)
+        return publish_count(plan.rows - plan.holdout_rows)
+    return publish_count(plan.anonymity.rows - plan.anonymity.suppressed_rows)
 
 
 def _write_documents(outgoing: Outgoing, account: Account) -> None:
@@ -153,11 +188,15 @@ def _write_documents(outgoing: Outgoing, account: Account) -> None:
         PLAN: plan_json(account),
         POLICY: policy_yaml(account),
         CROISSANT: croissant_json(account, digests, sizes),
+        DATASHEET: datasheet_md(account),
+        NOTICE: notice_md(account),
     }
     for name, content in documents.items():
         outgoing.write(name, content)
     digests |= {name: sha256(content) for name, content in documents.items()}
-    outgoing.write(DOSSIER, dossier_html(account, digests))
+    page = dossier_html(account, digests)
+    outgoing.write(DOSSIER, page)
+    outgoing.write(DOSSIER_PDF, dossier_pdf(page, account.time))
 
 
 def _manifest(outgoing: Outgoing, account: Account, project: Project) -> bytes:

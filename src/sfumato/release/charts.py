@@ -30,7 +30,9 @@ COLOURS: Mapping[str, str] = {
 _INK, _SOFT, _LINE, _BEFORE, _AFTER, _BASELINE, _CONTROL, _LIMIT, _PAPER = COLOURS
 #: Drawn for a page and for a phone; the style sheet shows one of them.
 WIDTHS: Mapping[str, int] = {"wide": 640, "narrow": 310}
-_ROW_HEIGHT = 54
+#: In the drawing's own units: of one row, and of the room around all of them.
+ROW_HEIGHT = 54
+PADDING = 8
 #: Vega's own classes and roles: the picture has one role and one title.
 _NOISE = re.compile(r' (?:role|class|pointer-events|aria-[a-z]+)="[^"]*"')
 _FONT = "ui-sans-serif, system-ui, 'Liberation Sans', Arial, sans-serif"
@@ -106,7 +108,7 @@ def specification(marks: Sequence[Mark], *, percent: bool, validate: bool = Fals
     chart = (
         alt.layer(*layers)
         .properties(
-            width=WIDTHS["wide"], height=_ROW_HEIGHT * len(marks), padding=8, background="transparent"
+            width=WIDTHS["wide"], height=ROW_HEIGHT * len(marks), padding=PADDING, background="transparent"
         )
         .configure(aria=False, font=_FONT)
         .configure_view(stroke=None)

@@ -13,8 +13,12 @@ from typing import Any
 from urllib.parse import quote
 
 from sfumato.core.canonical import canonical_json, sha256
+from sfumato.core.values import Role
 from sfumato.release.account import Account, DataFile
+from sfumato.release.facts import facts
 from sfumato.release.layout import DATA
+from sfumato.release.residual import limits, told
+from sfumato.release.statements import matching
 from sfumato.release.words import action_words
 
 CONFORMS_TO = ("http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0")
@@ -49,6 +53,7 @@ _TYPES = {
     "date": "sc:Date",
     "datetime": "sc:DateTime",
 }
+_DIRECT = Role.DIRECT_IDENTIFIER
 _FORMATS = {".parquet": "application/x-parquet", ".csv": "text/csv"}
 
 
@@ -74,6 +79,9 @@ def croissant_json(account: Account, digests: Mapping[str, str], sizes: Mapping[
         "recordSet": [_record_set(account, file) for file in account.data],
         "rai:dataPreprocessingProtocol": _protocol(account),
         "rai:personalSensitiveInformation": _sensitive(account),
+        "rai:dataLimitations": _limitations(account),
+        "rai:dataBiases": _biases(account),
+        "rai:dataReleaseMaintenancePlan": _maintenance(account),
     }
     if dataset.get("licence"):
         described["license"] = dataset["licence"]
@@ -149,4 +157,30 @@ def _protocol(account: Account) -> Sequence[str]:
 
 
 def _sensitive(account: Account) -> Sequence[str]:
-    return [step["column"] for step in account.plan["columns"] if step["sensitive"]]
+    """The sensitive columns, and those that hold identifiers, with what was done to them."""
+    known = facts(account)
+    return [
+        f"{column.name}: {', '.join(kinds)}; {column.done}"
+        for column in known.columns
+        if (kinds := ["sensitive"] * column.sensitive + [column.role] * (column.role == _DIRECT))
+    ]
+
+
+def _limitations(account: Account) -> Sequence[str]:
+    """That values were changed on purpose, and what was not measured."""
+    changed = "Values were changed on purpose: no single value may be taken as true of a person."
+    return [changed, *map(str, limits(account))]
+
+
+def _biases(account: Account) -> Sequence[str]:
+    """The least favourable figure of each measure by group; what was not measured is not said to be fair."""
+    measured = [finding for finding in account.findings if finding.value is not None]
+    by_group = [str(told(finding)) for finding in matching(["fairness.*", "*.disparity"], measured)]
+    return by_group or ["Nothing was measured by group: it is not known whom the data serve worse."]
+
+
+def _maintenance(account: Account) -> str:
+    """What the house does by itself; how long a release is kept is not known here."""
+    owner = account.dataset.get("owner")
+    asked = f" Questions go to {owner}." if owner else ""
+    return f"A release is of one snapshot: new or corrected rows are a new release, tested anew.{asked}"

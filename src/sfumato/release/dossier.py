@@ -16,18 +16,23 @@ from typing import Any
 from markupsafe import Markup
 
 from sfumato.core.disclosure import BASE, LEAST
-from sfumato.core.values import Finding
+from sfumato.core.values import Finding, Reason
 from sfumato.hierarchies import HIERARCHIES
 from sfumato.policy.model import Dataset
 from sfumato.release.account import Account
+from sfumato.release.anchors import Anchors
+from sfumato.release.attackers import attackers
 from sfumato.release.charts import Mark, draw
-from sfumato.release.residual import families, headline, limits, residual, summary
+from sfumato.release.facts import attacker_words, facts, population_words
+from sfumato.release.residual import Claim, families, headline, limits, residual, summary
+from sfumato.release.statements import Statement, statements
 from sfumato.release.words import (
     METHODS,
     SCORES,
-    UNITS,
     STATUSES,
+    UNITS,
     action_words,
+    count_words,
     interval,
     is_percent,
     model_words,
@@ -38,6 +43,22 @@ from sfumato.release.words import (
 #: So many rows of one metric are shown, the least favourable first; the rest is in ``evidence.json``.
 MOST_ROWS = 12
 _MOST_GROUP_CHARTS = 5
+#: What a claim that rests on a section calls it.
+SECTIONS = {
+    "data": "the data",
+    "columns": "every column",
+    "classes": "classes",
+    "attacks": "attacks",
+    "gate": "the gate",
+}
+#: How a word that sums up a provision looks: as something to look at, or as nothing to see.
+TONES = {
+    "still there": "missed",
+    "a measured risk remains": "missed",
+    "dropped": "met",
+    "none found": "met",
+    "no leak found": "met",
+}
 
 
 def dossier_html(account: Account, digests: Mapping[str, str]) -> bytes:
@@ -56,6 +77,9 @@ def dossier_html(account: Account, digests: Mapping[str, str]) -> bytes:
     environment.globals.update(
         action=action_words,
         figure=value_words,
+        people=count_words,
+        attacker_words=attacker_words,
+        population_words=population_words,
         interval=interval,
         title=title,
         status=STATUSES,
@@ -64,6 +88,17 @@ def dossier_html(account: Account, digests: Mapping[str, str]) -> bytes:
         units=UNITS,
     )
     groups = families(account.findings)
+    tables = {name: _table(members) for name, members in groups.items()}
+    shown = [row for table in tables.values() for group in table["groups"] for row in group["rows"]]
+    anchors = Anchors(account.findings, shown)
+    known = facts(account)
+    recipients = tuple(account.dataset.get("recipients") or ())
+    filled = {
+        place: statements(account.laws, place, known, account.findings, recipients)
+        for place in ("recipients", "law", "assessments", "review")
+    }
+    environment.globals.update(anchors=anchors, sections=SECTIONS, tones=TONES)
+    environment.filters["begun"] = lambda words: words[:1].upper() + words[1:]
     page = environment.from_string(_packaged("dossier.html.j2")).render(
         style=Markup(style),  # noqa: S704 - our own file
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
@@ -77,12 +112,13 @@ def dossier_html(account: Account, digests: Mapping[str, str]) -> bytes:
         decision=account.decision,
         tiles=headline(account),
         summary=summary(account),
-        attacks=_table(groups["attacks"]),
-        learning=_table(groups["learning"]),
-        utility=_table(groups["utility"]),
-        fairness=_table(groups["fairness"]),
+        **tables,
         charts=_charts(account, groups),
+        reasons=_reasons(account),
         residual=residual(groups["attacks"]),
+        attackers=attackers(account.policy["context"], known, account.findings),
+        filled=filled,
+        questions=_questions(filled),
         limits=limits(account),
         least=LEAST,
         base=BASE,
@@ -94,6 +130,25 @@ def dossier_html(account: Account, digests: Mapping[str, str]) -> bytes:
 
 def _packaged(name: str) -> str:
     return resources.files("sfumato.release").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _reasons(account: Account) -> list[tuple[Reason, Claim]]:
+    """Each threshold with the words on the finding that it met."""
+    return [
+        (
+            reason,
+            Claim(
+                reason.words,
+                *(f for f in account.findings if (f.metric, f.target) == (reason.metric, reason.target)),
+            ),
+        )
+        for reason in account.decision.reasons
+    ]
+
+
+def _questions(filled: Mapping[str, Sequence[Statement]]) -> dict[str, int]:
+    """How many questions each section leaves to people."""
+    return {place: sum(made.questions for made in each) for place, each in filled.items()}
 
 
 def _promises(account: Account) -> list[str]:

@@ -16,9 +16,14 @@ EVIDENCE = "evidence.json"
 PLAN = "plan.json"
 POLICY = "policy.yaml"
 DOSSIER = "dossier.html"
+DOSSIER_PDF = "dossier.pdf"
 CROISSANT = "croissant.json"
+DATASHEET = "datasheet.md"
+NOTICE = "notice.md"
+#: In the project's folder: the house's own laws, standards and forms.
+LAWS = "law"
 #: The documents that every release has, also one without data.
-DOCUMENTS = (EVIDENCE, PLAN, POLICY, DOSSIER, CROISSANT)
+DOCUMENTS = (EVIDENCE, PLAN, POLICY, DOSSIER, DOSSIER_PDF, CROISSANT, DATASHEET, NOTICE)
 
 SEALED_PLAN = "plan.json.age"
 SEALED_EVIDENCE = "evidence.json.age"
@@ -27,7 +32,16 @@ SEALED_PRIVATE = "private.json.age"
 SEALED_MAPPING = "mapping.parquet.age"
 #: What single people risk, under random ids.
 SEALED_PEOPLE = "people.parquet.age"
-CUSTODY_FILES = (SEALED_PLAN, SEALED_EVIDENCE, SEALED_PRIVATE, SEALED_MAPPING, SEALED_PEOPLE)
+#: Who has which labels, for later releases to be joined with; there only where data left.
+SEALED_RELEASED = "released.parquet.age"
+CUSTODY_FILES = (
+    SEALED_PLAN,
+    SEALED_EVIDENCE,
+    SEALED_PRIVATE,
+    SEALED_MAPPING,
+    SEALED_PEOPLE,
+    SEALED_RELEASED,
+)
 
 
 @dataclass(frozen=True)

@@ -4,29 +4,61 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
-from sfumato.core.disclosure import BASE
+from sfumato.core.disclosure import BASE, WITHHELD
 from sfumato.core.values import Finding
-from sfumato.release.account import Account
-from sfumato.release.words import STATUSES, TITLES, interval, is_percent, model_words, title, value_words
+from sfumato.evidence import ATTACKS, UTILITY
+from sfumato.release.facts import facts
+from sfumato.release.words import (
+    STATUSES,
+    TITLES,
+    count_words,
+    interval,
+    is_percent,
+    model_words,
+    title,
+    value_words,
+)
 
-_ATTACKS = ("risk", "uniqueness", "linkage", "singling_out", "inference", "membership", "reconstruction")
-_FAMILY = {"learning": "learning", "fairness": "fairness"} | dict.fromkeys(_ATTACKS, "attacks")
+if TYPE_CHECKING:
+    from sfumato.release.account import Account
+
+_ATTACKS = ("risk", "uniqueness", "linkage", "inference", "reconstruction", "composition")
+_FAMILY = (
+    {"learning": "learning", "fairness": "fairness"}
+    | dict.fromkeys((name.replace("-", "_") for name in ATTACKS), "attacks")
+    | dict.fromkeys(_ATTACKS, "attacks")
+)
 #: The figures that a reader is shown first, in order of preference.
 _FIRST_ATTACKS = ("linkage.success", "linkage.excess", "risk.mean", "risk.worst_class")
-_FIRST_LEARNING = ("learning.skill_ratio", "learning.auc")
+_FIRST_LEARNING = ("learning.skill_ratio", "learning.auc", "learning.r2")
 #: An attack has shown its power if on the original rows it found this much more than guessing.
 _POWER = 0.05
 
 
+class Claim(str):
+    """A sentence of the page that knows the findings it rests on, or the section that bears it out."""
+
+    __slots__ = ("rests", "see")
+    rests: tuple[Finding, ...]
+    see: str
+
+    def __new__(cls, words: str, *rests: Finding, see: str = "") -> Self:
+        made = super().__new__(cls, words)
+        made.rests, made.see = rests, see
+        return made
+
+
 @dataclass(frozen=True)
 class Tile:
-    """One figure at the head of the page."""
+    """One figure at the head of the page, and the finding that it is."""
 
     name: str
     figure: str
     beside: str
+    rests: Finding | None = None
+    see: str = ""
 
 
 def families(findings: Sequence[Finding]) -> dict[str, list[Finding]]:
@@ -40,10 +72,16 @@ def families(findings: Sequence[Finding]) -> dict[str, list[Finding]]:
     for finding in sorted(findings, key=lambda found: order.get(found.metric, len(order))):
         family = _FAMILY.get(finding.metric.partition(".")[0])
         if family is None:
-            risky = finding.goal == "low" and finding.unit in ("share", "probability")
-            family = "attacks" if risky else "utility"
+            family = "attacks" if _risky(finding) else "utility"
         groups[family].append(finding)
     return groups
+
+
+def _risky(finding: Finding) -> bool:
+    """Whether a figure of an unknown family tells of a risk, as far as it can be seen from outside."""
+    if finding.source in ATTACKS or finding.source in UTILITY:
+        return finding.source in ATTACKS
+    return finding.goal == "low" and finding.unit in ("share", "probability")
 
 
 def first(findings: Sequence[Finding], preferred: Sequence[str]) -> Finding | None:
@@ -60,7 +98,14 @@ def headline(account: Account) -> list[Tile]:
     """The few figures that stand at the head of the page."""
     groups = families(account.findings)
     leaves = account.decision.passed
-    tiles = [Tile("rows leave" if leaves else "rows would have left", f"{account.rows:,}", "rounded to 5")]
+    tiles = [
+        Tile(
+            "rows leave" if leaves else "rows would have left",
+            count_words(account.rows),
+            f"rounded to {BASE}",
+            see="data",
+        )
+    ]
     attack = first(groups["attacks"], _FIRST_ATTACKS)
     if attack is not None:
         tiles.append(_tile(attack, "before"))
@@ -68,105 +113,163 @@ def headline(account: Account) -> list[Tile]:
     if learning is not None:
         tiles.append(_tile(learning, "on the original"))
     met = sum(reason.passed for reason in account.decision.reasons)
-    tiles.append(Tile("thresholds met", f"{met} of {len(account.decision.reasons)}", "at the gate"))
+    of = len(account.decision.reasons)
+    tiles.append(Tile("thresholds met", f"{met} of {of}", "at the gate", see="gate"))
     return tiles
 
 
 def _tile(finding: Finding, before: str) -> Tile:
     beside = "" if finding.before is None else f"{before}: {value_words(finding.before, finding.unit)}"
-    return Tile(title(finding.metric), value_words(finding.value, finding.unit), beside)
+    return Tile(title(finding.metric), value_words(finding.value, finding.unit), beside, finding)
 
 
-def summary(account: Account) -> list[str]:
+def summary(account: Account) -> list[Claim]:
     """The release in a few sentences."""
     plan = account.plan
     return [
         _rows_sentence(account),
-        _columns_sentence(plan["columns"]),
+        _columns_sentence(account),
         *_anonymity_sentences(plan["anonymity"]),
         *_finding_sentences(account),
         _gate_sentence(account),
     ]
 
 
-def _rows_sentence(account: Account) -> str:
+def _rows_sentence(account: Account) -> Claim:
     plan, anonymity = account.plan, account.plan["anonymity"]
     verb = "leave" if account.decision.passed else "would have left"
-    parts = [f"Of {plan['rows']:,} rows read, {account.rows:,} {verb}"]
-    if plan["holdout_rows"]:
-        parts.append(f"{plan['holdout_rows']:,} were held out to test on and as people who are not there")
+    parts = [f"Of {count_words(plan['rows'])} rows read, {count_words(account.rows)} {verb}"]
+    if account.holds_out:
+        left = "not sampled or held out, and serve" if account.policy.get("sampling") else "held out"
+        held = count_words(plan["holdout_rows"])
+        parts.append(f"{held} were {left} to test on and as people who are not there")
     if anonymity is not None:
-        parts.append(f"{anonymity['suppressed_rows']:,} were suppressed")
-    return "; ".join(parts) + ". Counts are rounded to 5."
+        parts.append(f"{count_words(anonymity['suppressed_rows'])} were suppressed")
+    return Claim("; ".join(parts) + f". Counts are rounded to {BASE}.", see="data")
 
 
-def _columns_sentence(columns: Sequence[Mapping[str, Any]]) -> str:
-    actions = [column["action"] for column in columns]
-    dropped, kept = actions.count("drop"), actions.count("keep")
-    return (
-        f"Columns: {len(actions)}, of which {dropped} dropped, {len(actions) - dropped - kept} released in "
-        f"changed form, {kept} released as they are."
+def _columns_sentence(account: Account) -> Claim:
+    columns = facts(account).columns
+    dropped = sum(column.gone for column in columns)
+    kept = sum(column.action == "keep" for column in columns)
+    return Claim(
+        f"Columns: {len(columns)}, of which {dropped} dropped, {len(columns) - dropped - kept} released in "
+        f"changed form, {kept} released as they are.",
+        see="columns",
     )
 
 
-def _anonymity_sentences(anonymity: Mapping[str, Any] | None) -> list[str]:
+def _anonymity_sentences(anonymity: Mapping[str, Any] | None) -> list[Claim]:
     if anonymity is None:
-        return ["The policy asks for no recoding of the table: nothing is said about classes of people."]
-    return [f"The rows as written were checked for {model_words(model)}." for model in anonymity["models"]]
+        words = "The policy asks for no recoding of the table: nothing is said about classes of people."
+        return [Claim(words, see="classes")]
+    return [
+        Claim(f"The rows as written were checked for {model_words(model)}.", see="classes")
+        for model in anonymity["models"]
+    ]
 
 
-def _finding_sentences(account: Account) -> list[str]:
+def _finding_sentences(account: Account) -> list[Claim]:
     groups = families(account.findings)
     sentences = []
     attack = first(groups["attacks"], _FIRST_ATTACKS)
     if attack is not None:
         before = "" if attack.before is None else f", {value_words(attack.before, attack.unit)} before"
-        sentences.append(f"{title(attack.metric)}: {value_words(attack.value, attack.unit)} now{before}.")
+        now = f"{title(attack.metric)}: {value_words(attack.value, attack.unit)} now{before}."
+        sentences.append(Claim(now, attack))
+    most = _most_beyond(groups["attacks"])
+    if most is not None and most is not attack:
+        sentences.append(Claim(f"The attack that adds most: {_residual(most)[1]}", most))
     learning = first(groups["learning"], _FIRST_LEARNING)
     if learning is not None:
         between = interval(learning)
-        sentences.append(
-            f"{title(learning.metric)}: {value_words(learning.value, learning.unit)}"
-            + (f" (95 % interval {between})." if between else ".")
-        )
+        words = f"{title(learning.metric)}: {value_words(learning.value, learning.unit)}"
+        sentences.append(Claim(words + (f" (95 % interval {between})." if between else "."), learning))
     gaps = [f for f in groups["fairness"] if f.unit == "difference" and f.value is not None]
     if gaps:
         worst = max(gaps, key=lambda gap: (gap.value or 0.0) - (gap.before or 0.0))
         before = "" if worst.before is None else f", {value_words(worst.before, worst.unit)} before"
         by = "" if worst.target == "release" else f" by {worst.target}"
-        sentences.append(
-            f"What grew most between groups: {title(worst.metric).lower()}{by}, "
-            f"{value_words(worst.value, worst.unit)} now{before}."
-        )
+        words = f"What grew most between groups: {title(worst.metric).lower()}{by}, "
+        sentences.append(Claim(words + f"{value_words(worst.value, worst.unit)} now{before}.", worst))
     return sentences
 
 
-def _gate_sentence(account: Account) -> str:
+def _most_beyond(attacks: Sequence[Finding]) -> Finding | None:
+    """The attack that gets most beyond what it gets without the release, as far as that was measured."""
+    judged = [
+        finding
+        for finding in attacks
+        if finding.target == "release"
+        and _is_risk(finding)
+        and (finding.unit == "difference" or _without_release(finding) is not None)
+        and not finding.metric.endswith(".disparity")
+    ]
+    return max(
+        judged, key=lambda found: (found.value or 0.0) - (_without_release(found) or 0.0), default=None
+    )
+
+
+def _gate_sentence(account: Account) -> Claim:
     failed = [reason.metric for reason in account.decision.reasons if not reason.passed]
+    words = f"The gate refused, for {', '.join(sorted(set(failed)))}: no data left."
     if account.decision.passed:
-        return f"Every one of the gate's {len(account.decision.reasons)} thresholds was met."
-    if not failed:
-        return "The gate refused, and no data left."
-    return f"The gate refused, for {', '.join(sorted(set(failed)))}: no data left."
+        words = f"Every one of the gate's {len(account.decision.reasons)} thresholds was met."
+    elif not failed:
+        words = "The gate refused, and no data left."
+    return Claim(words, see="gate")
 
 
-def residual(attacks: Sequence[Finding]) -> list[str]:
+def residual(attacks: Sequence[Finding]) -> list[Claim]:
     """For each attack on the whole release, what it found and what it would have found.
 
     Three cases: it found no more than guessing or the control population, and it had shown on the
     original rows that it works; it found no more, and never showed that it works; it found more.
     """
     return [
-        _residual(finding)
+        Claim(_residual(finding)[1], finding)
         for finding in attacks
-        if finding.target == "release"
-        and finding.value is not None
-        and finding.goal == "low"
-        and is_percent(finding.unit)
+        if finding.target == "release" and _is_risk(finding)
     ]
 
 
-def _residual(finding: Finding) -> str:
+def _is_risk(finding: Finding) -> bool:
+    measured = finding.status == "measured" and finding.value is not None
+    return measured and finding.goal == "low" and is_percent(finding.unit)
+
+
+#: What a finding on an attack comes to, the worst first.
+STATES = ("a measured risk remains", "no leak found", "tried, and little learned", "not measured")
+
+
+def verdict(findings: Sequence[Finding]) -> str:
+    """What the findings on one way to a person come to together: the worst of :data:`STATES`.
+
+    Only figures of risk count; a finding that was not measured says nothing where others were.
+    """
+    states = [_residual(finding)[0] for finding in findings if _is_risk(finding)]
+    return min(states, key=STATES.index, default=STATES[-1])
+
+
+def told(finding: Finding) -> Claim:
+    """One finding in a sentence: what remains, if it is a measured risk, else its figure or its status."""
+    if families([finding])["attacks"] and _is_risk(finding):
+        words = _residual(finding)[1]
+        return Claim(words if finding.target == "release" else f"{finding.target}: {words}", finding)
+    name = title(finding.metric) + ("" if finding.target == "release" else f", {finding.target}")
+    if finding.status != "measured":
+        note = f"; {finding.note}" if finding.note else ""
+        return Claim(f"{name}: {STATUSES[finding.status]}{note}.", finding)
+    if finding.value is None:
+        return Claim(f"{name}: {WITHHELD}.", finding)
+    between = interval(finding)
+    before = "" if finding.before is None else f"; before, {value_words(finding.before, finding.unit)}"
+    figure = value_words(finding.value, finding.unit) + (f", 95 % interval {between}" if between else "")
+    return Claim(f"{name}: {figure}{before}.", finding)
+
+
+def _residual(finding: Finding) -> tuple[str, str]:
+    """Which of :data:`STATES` a measured risk is in, and the sentence on it."""
     name, between = title(finding.metric), interval(finding)
     figure = value_words(finding.value, finding.unit) + (f", 95 % interval {between}" if between else "")
     if finding.unit == "share" and finding.value == 0 and not between:
@@ -178,11 +281,13 @@ def _residual(finding: Finding) -> str:
     if low > (reference or 0.0):
         beyond = f", against {value_words(reference, finding.unit)} without the release" if reference else ""
         earlier = "" if finding.before is None else f"; on the original rows it is {before}"
-        return f"{name}: {figure} remains{beyond}{earlier}."
+        return STATES[0], f"{name}: {figure} remains{beyond}{earlier}."
     if finding.before is not None and finding.before - (reference or 0.0) >= _POWER:
-        return f"No leak found by “{name}” ({figure}), which finds {before} in the original rows."
+        words = f"No leak found by “{name}” ({figure}), which finds {before} in the original rows."
+        return STATES[1], words
     shown = "nobody ran it on" if finding.before is None else f"it finds no more than {before} in"
-    return f"No leak found by “{name}” ({figure}), but {shown} the original rows, so this says little."
+    words = f"No leak found by “{name}” ({figure}), but {shown} the original rows, so this says little."
+    return STATES[2], words
 
 
 def _without_release(finding: Finding) -> float | None:
@@ -195,20 +300,14 @@ def _without_release(finding: Finding) -> float | None:
     return max((part for part in (finding.baseline, finding.control) if part is not None), default=None)
 
 
-def limits(account: Account) -> list[str]:
+def limits(account: Account) -> list[Claim]:
     """What was not measured, and why."""
-    silent = [finding for finding in account.findings if finding.status != "measured"]
-    said = [
-        f"{title(finding.metric)}"
-        + ("" if finding.target == "release" else f" ({finding.target})")
-        + f": {STATUSES[finding.status]}"
-        + (f"; {finding.note}" if finding.note else "")
-        + "."
-        for finding in silent
-    ]
-    withheld = sum(finding.status == "measured" and finding.value is None for finding in account.findings)
+    said = [told(finding) for finding in account.findings if finding.status != "measured"]
+    withheld = [found for found in account.findings if found.status == "measured" and found.value is None]
     if withheld:
-        said.append(f"{withheld} figures rest on too few people and are withheld.")
+        words = "figures rest" if len(withheld) > 1 else "figure rests"
+        said.append(Claim(f"{len(withheld)} {words} on too few people: withheld.", *withheld[:1]))
     if "evidence" not in account.policy:
-        said.append("The policy asks for no evidence beyond the class risks that are always measured.")
+        words = "The policy asks for no evidence beyond the class risks that are always measured."
+        said.append(Claim(words, see="attacks"))
     return said

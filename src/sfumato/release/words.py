@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sfumato.core.disclosure import LEAST
 from sfumato.core.errors import InputError
 from sfumato.core.values import Finding
 
@@ -18,14 +19,40 @@ TITLES: Mapping[str, str] = {
     "risk.population_unique": "People unique in the population",
     "risk.unique_all_columns": "People unique, every column known",
     "risk.worst_class_all_columns": "Most exposed person, every column known",
-    "composition.earlier_releases": "Together with earlier releases",
+    "composition.worst_class": "Most exposed person, with earlier releases",
+    "composition.below_k": "People below k, with earlier releases",
+    "composition.success": "Mean risk, with earlier releases",
+    "composition.success_gap": "Largest gap in that risk",
+    "composition.differenced": "Few who came or went between releases",
+    "composition.disclosed": "Sensitive values that several releases tell",
+    "composition.subtracted": "Sensitive values that a subtraction tells",
+    "composition.joined_broken": "Promises broken once pseudonyms join releases",
     "linkage.success": "Linkage: people of a register found",
     "linkage.excess": "Linkage: found beyond people not there",
     "linkage.precision": "Linkage: right among the surest claims",
     "linkage.classes_over_rows": "Linkage with exact knowledge of everybody",
+    "linkage.disparity": "Linkage: difference between groups",
     "linkage.success_all_columns": "Linkage, every column known",
     "linkage.unique_matches": "Register: people with exactly one match",
     "linkage.expected_claims": "Register: people a claim would name",
+    "singling_out.risk": "Singling out: guesses that point to one person",
+    "singling_out.excess": "Singling out: beyond people not there",
+    "singling_out.disparity": "Singling out: difference between groups",
+    "linkability.risk": "Linkability: halves of a row brought together",
+    "linkability.excess": "Linkability: beyond people not there",
+    "linkability.disparity": "Linkability: difference between groups",
+    "attribute_inference.success": "Inference: secrets guessed rightly",
+    "attribute_inference.excess": "Inference: beyond people not there",
+    "attribute_inference.precision": "Inference: right among the surest guesses",
+    "attribute_inference.recall": "Inference: secrets found",
+    "attribute_inference.disparity": "Inference: difference between groups",
+    "membership.auc": "Membership: how well it is told (AUC)",
+    "membership.advantage": "Membership: advantage over guessing",
+    "membership.precision": "Membership: right among the surest",
+    "membership.disparity": "Membership: difference between groups",
+    "membership.tpr_at_1": "Membership: found at 1 % false alarms",
+    "membership.tpr_at_01": "Membership: found at 0.1 % false alarms",
+    "membership.tpr_at_1_all_columns": "Membership: found at 1 % false alarms, every column known",
     "learning.auc": "AUC on people held out",
     "learning.skill_ratio": "Share of the original's skill kept",
     "distributions.tv": "Distance of a column from the original's",
@@ -41,6 +68,49 @@ TITLES: Mapping[str, str] = {
     "fairness.selection_gap": "Largest gap in selection",
     "fairness.fnr_gap": "Largest gap in positives missed",
     "fairness.fpr_gap": "Largest gap in negatives selected",
+    "distributions.ks": "Distance of a column of numbers (KS)",
+    "distributions.wasserstein": "How far the numbers of a column moved",
+    "marginals.two": "Distance of tables of two columns",
+    "marginals.three": "Distance of tables of three columns",
+    "marginals.worst": "Largest distance of a table of two columns",
+    "marginals.score": "NIST's k-marginal score",
+    "tails.extremes": "Far ends of numbers kept",
+    "tails.categories": "Rare categories kept",
+    "tails.combinations": "Rare combinations kept",
+    "propensity.pmse_ratio": "Rows told apart from the original's",
+    "regression.overlap": "Overlap of regression coefficients' intervals",
+    "regression.same_sign": "Regression coefficients of the same sign",
+    "findings.value": "A named figure",
+    "findings.overlap": "Overlap of a named figure's intervals",
+    "findings.change": "Change of a named figure",
+    "findings.same_sign": "A named figure has the same sign",
+    "learning.r2": "Variance explained on people held out",
+    "learning.brier": "Brier score on people held out",
+    "learning.calibration": "Calibration error on people held out",
+    "learning.importance": "Agreement on which columns matter",
+    "fairness.calibration": "Calibration error within the group",
+    "fairness.calibration_gap": "Largest gap in calibration",
+    "risk.class_share": "People by the size of their class",
+    "risk.k_map": "Most exposed person in the population, surely",
+    "risk.k_map_at_risk": "People in small classes of the population",
+    "risk.disparity": "Mean risk: difference between groups",
+    "risk.at_risk_disparity": "People in small classes: difference between groups",
+    "suda.special_uniques": "People whom up to three columns single out",
+    "suda.set": "People singled out by one set of columns",
+    "trajectory.unique": "People alone, as columns become known",
+    "unicity.points": "People given away by a few of their rows",
+    "unicity.first": "People given away by their first rows",
+    "unicity.top": "People given away by their most frequent rows",
+    "definetti.success": "deFinetti: secrets guessed from classes",
+    "definetti.gain": "deFinetti: beyond what the class tells",
+    "definetti.excess": "deFinetti: beyond people not there",
+    "minimality.posterior": "Minimality: surest secret",
+    "minimality.gain": "Minimality: gained from the method's choices",
+    "minimality.beyond": "Minimality: people beyond the promise",
+    "downcoding.proven": "Downcoding: cells narrowed for certain",
+    "downcoding.recovered": "Downcoding: cells guessed exactly",
+    "downcoding.gain": "Downcoding: beyond people not there",
+    "plausibility.closer_to_train": "Rows closer to the original than to others",
 }
 
 STATUSES: Mapping[str, str] = {
@@ -59,6 +129,8 @@ ACTIONS: Mapping[str, str] = {
     "round": "rounded",
     "top-bottom-code": "top and bottom coded",
     "truncate-date": "dates truncated",
+    "microaggregate": "microaggregated",
+    "suppress-items": "rare items suppressed",
 }
 
 #: How a hierarchy's file is read says nothing about what was done.
@@ -66,6 +138,7 @@ _DULL = ("separator", "encoding", "form", "tree", "groups", "values")
 _PERCENT = ("share", "probability")
 _COUNTS = ("people", "rows", "classes")
 NOTHING = "–"
+_LEAST_SHARE = 0.0005
 
 
 def is_percent(unit: str) -> bool:
@@ -92,11 +165,15 @@ def value_words(value: float | None, unit: str) -> str:
     ['12.3\xa0%', '−5.0\xa0points', '9,820']
     >>> [value_words(0.8431, "auc"), value_words(None, "auc")]
     ['0.843', '–']
+    >>> value_words(0.00004, "share")
+    '<0.1\xa0%'
     """
     if value is None:
         return NOTHING
     if unit in _PERCENT:
-        words = f"{_tenths(value):.1f}\N{NO-BREAK SPACE}%"
+        # What is hardly there is not nothing.
+        few = 0 < value < _LEAST_SHARE
+        words = f"{'<0.1' if few else f'{_tenths(value):.1f}'}\N{NO-BREAK SPACE}%"
     elif unit == "difference":
         words = f"{_tenths(value):.1f}\N{NO-BREAK SPACE}points"
     else:
@@ -120,6 +197,25 @@ def interval(finding: Finding) -> str:
         return ""
     low, high = (value_words(end, finding.unit) for end in (finding.low, finding.high))
     return f"{low.split()[0]} to {high}"
+
+
+def count_words(count: int | None) -> str:
+    """A published count of people or rows.
+
+    >>> count_words(9820), count_words(None)
+    ('9,820', 'fewer than 10')
+    """
+    return f"fewer than {LEAST}" if count is None else f"{count:,}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words in a row.
+
+    >>> listed(["age", "town", "job"]), listed(["age"]), listed([])
+    ('age, town and job', 'age', '')
+    """
+    *first, last = words or [""]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def action_words(action: str, params: Mapping[str, Any]) -> str:
@@ -174,11 +270,12 @@ def model_words(model: Mapping[str, Any]) -> str:
     from sfumato.anonymity import MODELS
 
     name = str(model.get("model", ""))
-    params = {key: value for key, value in model.items() if key != "model"}
+    params = {key: value for key, value in model.items() if key not in ("model", "others_known")}
+    known = [str(name) for name in model.get("others_known", ())]
     try:
         kind = MODELS.resolve(name)
     except InputError:
         # A plan made with a part from another installation is still told, by its name.
         return action_words(name, params)
     words: str = kind(kind.Params(**params)).explain()
-    return words
+    return words + (f"; also to somebody who knows {' and '.join(known)} of the person" if known else "")
