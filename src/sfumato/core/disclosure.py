@@ -66,8 +66,8 @@ def publish(finding: Finding) -> Finding:
     measured = finding.status == "measured"
     if finding.n < LEAST:
         gone = dict.fromkeys(_FIGURES)
-        n, note = (0, WITHHELD) if measured else (round_count(finding.n), finding.note)
-        return finding.model_copy(update={**gone, "n": n, "note": note})
+        # How many they are is withheld too: the counts of the other groups and the total would bound it.
+        return finding.model_copy(update={**gone, "n": 0, "note": WITHHELD if measured else finding.note})
     figures = {
         name: None if (figure := getattr(finding, name)) is None else _rounded(finding, figure)
         for name in _FIGURES

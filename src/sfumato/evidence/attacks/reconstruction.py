@@ -209,7 +209,8 @@ def _figures(finding: Mapping[str, Any]) -> Iterator[Constraint]:
     metric, group, n = finding["metric"], finding["target"], finding["n"]
     about, *counts = _COUNTS.get(metric, (f"{metric} n", "", ""))
     people = (about, group)
-    withheld = finding["value"] is None and finding["status"] == "measured"
+    # A figure about few people is withheld with their number; nothing else is about nobody.
+    withheld = finding["value"] is None and (finding["status"] == "measured" or n == 0)
     # Withheld: it may be about few, or stand beside one that is.
     yield Constraint({people: 1.0}, 0.0, math.inf) if withheld else rounded([people], n)
     for kind, share in zip(counts, (finding["value"], finding["before"]), strict=True):
