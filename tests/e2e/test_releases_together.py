@@ -109,6 +109,22 @@ def test_nested_releases_pass(run: Run) -> None:
         assert together(result)["composition.below_k"].value == 0
 
 
+def test_nested_releases_hold_out_the_same_people(run: Run) -> None:
+    """Otherwise who is missing from one release and not from the other would be few in many classes."""
+    attacked = {"evidence": {"attacks": ["uniqueness"], "utility": []}}
+    assert run(policy(**attacked)).passed
+    again = run(policy({"age": ages(20, 60)}, **attacked))
+    assert again.passed
+    assert together(again)["composition.below_k"].value == 0
+
+
+def test_another_name_holds_out_other_people(run: Run) -> None:
+    attacked = {"evidence": {"attacks": ["uniqueness"], "utility": []}}
+    assert run(policy(**attacked)).passed
+    again = run(policy({"age": ages(20, 60)}, dataset={"name": "renamed"}, **attacked))
+    assert together(again)["composition.below_k"].n < again.plan.rows
+
+
 def test_releases_that_cross_are_tested_on_their_union(run: Run, table: pl.DataFrame) -> None:
     """Each is 5-anonymous, and whoever holds both is left with the classes of all columns together."""
     crossing = {"age": {"role": "quasi-identifier", "action": {"do": "keep"}, "why": "known"}, "region": None}

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 #: Control characters (C0, DEL, C1), marks that turn the direction of writing, line and paragraph
-#: separators, and halves of surrogate pairs, which no encoding writes.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+#: separators, halves of surrogate pairs, which no encoding writes, and what is no character in XML.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
 
 
 def printable(text: str) -> str:

@@ -30,6 +30,9 @@ from sfumato.project.project import Project
 IDENTITY = "__sfumato_identity__"
 UNIT = "__sfumato_unit__"
 
+#: The draw that decides who is held out of the releases of a dataset, and who is sampled.
+HOLDOUT = "holdout"
+
 #: Rows that the inventory looks at; its figures are about these.
 EXAMINED = 200_000
 
@@ -144,6 +147,11 @@ class Snapshot:
         )
 
     @cached_property
+    def people_key(self) -> bytes:
+        """The key by which people are held out: the dataset's, so that its releases hold out the same."""
+        return derive(self.project.secret, "people", self.policy.dataset.name)
+
+    @cached_property
     def policy_digest(self) -> str:
         """SHA-256 of the policy's canonical JSON with the digests of the other files that it names."""
         files = set(_named_files(self.policy))
@@ -179,7 +187,7 @@ class Snapshot:
 
         A person is wholly in one part.
         """
-        return self._below(self._least_offered, held_out, "holdout")
+        return self._below(self._least_offered, held_out, HOLDOUT)
 
     def split(self, share: float, inside: bool, domain: str) -> pl.LazyFrame:
         """A keyed share of the people, or everybody else."""
@@ -193,7 +201,13 @@ class Snapshot:
         return self._drawn(domain).filter(chosen if inside else ~chosen).drop(DRAW)
 
     def _drawn(self, domain: str) -> pl.LazyFrame:
-        return self.frame.with_columns(drawn_by(UNIT, derive(self.release_key, domain)))
+        """The rows with the draws of their people.
+
+        Who is held out of one release is held out of all: otherwise the people of two releases differ by
+        chance alone, and that singles some of them out.
+        """
+        key = self.people_key if domain == HOLDOUT else self.release_key
+        return self.frame.with_columns(drawn_by(UNIT, derive(key, domain)))
 
     @cached_property
     def _least_offered(self) -> int:
@@ -204,7 +218,7 @@ class Snapshot:
             return bound
         if sampling.share is not None:
             return max(bound, int((1 - sampling.share) * 2**64))
-        draws = self._drawn("holdout").select(UNIT, DRAW).unique(UNIT).select(DRAW)
+        draws = self._drawn(HOLDOUT).select(UNIT, DRAW).unique(UNIT).select(DRAW)
         highest = draws.top_k(sampling.people or 0, by=DRAW).collect(engine="streaming")[DRAW].to_list()
         return bound if len(highest) < (sampling.people or 0) else max(bound, min(highest))
 

@@ -15,6 +15,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from sfumato.core.printable import printable
+
 #: Colour in the specification -> the style sheet's variable. Each colour here is used for nothing else.
 COLOURS: Mapping[str, str] = {
     "#2b2622": "--ink",
@@ -69,7 +71,9 @@ def specification(marks: Sequence[Mark], *, percent: bool, validate: bool = Fals
     import altair as alt
 
     rows = [
-        {name: getattr(mark, name) for name in Mark.__dataclass_fields__} | {"row": number}
+        {name: getattr(mark, name) for name in Mark.__dataclass_fields__}
+        # A control character in a label would end the process, not just the chart.
+        | {"row": number, "label": printable(mark.label)}
         for number, mark in enumerate(marks)
     ]
     low, high = _domain(marks, percent)

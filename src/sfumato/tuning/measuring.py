@@ -189,7 +189,7 @@ class Bench:
             policy, self.snapshot.folder, self._parts[which], self.snapshot.project, self.snapshot.engine
         )
         key = derive(self.snapshot.release_key, DOMAIN, which, str(split))
-        vars(found).update(release_key=key, inventory=self.snapshot.inventory)
+        vars(found).update(release_key=key, people_key=key, inventory=self.snapshot.inventory)
         return found
 
     def _probes(self, policy: Policy) -> list[list[Part]]:
