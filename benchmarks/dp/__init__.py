@@ -1,0 +1,1 @@
+"""Benchmarks of differential privacy: accounting, queries, training, audits."""

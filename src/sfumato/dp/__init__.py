@@ -1,0 +1,1 @@
+"""Differential privacy: noise with a budget that cannot be overdrawn."""

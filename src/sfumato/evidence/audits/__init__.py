@@ -1,0 +1,1 @@
+"""Audits: attempts to prove a claim of differential privacy wrong."""

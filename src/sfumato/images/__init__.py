@@ -1,0 +1,1 @@
+"""Medical images: what their headers tell of a person taken out, what their pixels may show flagged."""
