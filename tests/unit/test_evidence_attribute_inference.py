@@ -11,7 +11,8 @@ import pytest
 from evidence_support import by_cuts, compare, local, one, people, profile, starred, step, suppress_small
 from sfumato.core.values import Role
 from sfumato.evidence.attacks import attribute_inference
-from sfumato.evidence.attacks.attribute_inference import AttributeInference, _Guessed
+from sfumato.evidence.attacks.attribute_inference import AttributeInference
+from sfumato.evidence.attacks.guessed import Guessed
 
 SECRET = {"s": profile("s", Role.INSENSITIVE, sensitive=True)}
 STEPS = [step("s", Role.INSENSITIVE, sensitive=True)]
@@ -144,6 +145,6 @@ def test_more_secrets_than_are_attacked_are_said(monkeypatch: pytest.MonkeyPatch
 
 def test_recall_claims_those_of_the_same_confidence_together() -> None:
     right = np.r_[np.ones(50), np.zeros(50)]
-    assert _Guessed(right, right).figure("x.recall") == 0.5
-    assert _Guessed(right, np.ones(100)).figure("x.recall") == 0.0
-    assert _Guessed(right, 1 - right).figure("x.recall") == 0.0
+    assert Guessed(right, right).figure("x.recall") == 0.5
+    assert Guessed(right, np.ones(100)).figure("x.recall") == 0.0
+    assert Guessed(right, 1 - right).figure("x.recall") == 0.0

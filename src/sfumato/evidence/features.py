@@ -56,11 +56,21 @@ def as_type(series: pl.Series, dtype: pl.DataType) -> tuple[pl.Series, pl.Series
     """
     if series.dtype == dtype:
         return series, series.is_null() & False
-    held = series.cast(dtype, strict=False)
+    held = _cast(series, dtype)
     lost = held.is_null() & series.is_not_null()
     if series.dtype.is_float() and dtype.is_integer():
         lost = lost | (held.cast(series.dtype) != series).fill_null(False)
     return held.zip_with(~lost, pl.Series([None], dtype=dtype)), lost
+
+
+def _cast(series: pl.Series, dtype: pl.DataType) -> pl.Series:
+    """What a type cannot hold is missing, also where Polars has no way from one type to the other."""
+    try:
+        if series.dtype == pl.String and dtype in (pl.Date, pl.Datetime, pl.Time):
+            return series.str.strptime(dtype, strict=False)  # type: ignore[arg-type]
+        return series.cast(dtype, strict=False)
+    except pl.exceptions.PolarsError:
+        return pl.Series(series.name, [None], dtype=dtype).new_from_index(0, len(series))
 
 
 def encode_labels(series: pl.Series, level: pl.DataFrame) -> NDArray[np.int32]:
@@ -74,6 +84,12 @@ def encode_labels(series: pl.Series, level: pl.DataFrame) -> NDArray[np.int32]:
     codes = found["code"].cast(pl.Int32).fill_null(UNKNOWN).to_numpy().copy()
     codes[lost.to_numpy()] = UNKNOWN
     return codes
+
+
+def label_codes(text: pl.Series, levels: pl.Series, unknown: int = UNKNOWN) -> NDArray[np.int64]:
+    """The place of each text among distinct ones, ``unknown`` where it is none of them or missing."""
+    codes = text.cast(pl.Enum(levels), strict=False).to_physical().cast(pl.Int64)
+    return codes.fill_null(unknown).to_numpy().copy()
 
 
 @dataclass(frozen=True)
@@ -92,9 +108,9 @@ class NumberBins:
         distinct = np.unique(known)
         if len(distinct) <= bins:
             return cls(distinct[:-1])
-        shares = np.arange(1, bins) / bins
         # No interpolation, so that infinite numbers do not turn into NaN.
-        return cls(np.unique(np.quantile(known, shares, method="inverted_cdf")))
+        places = np.ceil(len(known) * (np.arange(1, bins) / bins)).astype(np.int64) - 1
+        return cls(np.unique(np.sort(known)[places]))
 
     @property
     def size(self) -> int:
@@ -129,18 +145,9 @@ class LabelBins:
     def codes(self, series: pl.Series) -> NDArray[np.int64]:
         """The code of each label."""
         text = labels(series)
-        if not len(self.levels):
-            known = pl.Series([self.size - 2], dtype=pl.Int64).new_from_index(0, len(text))
-        else:
-            known = text.replace_strict(
-                self.levels,
-                pl.Series(np.arange(len(self.levels)), dtype=pl.Int64),
-                default=self.size - 2,
-                return_dtype=pl.Int64,
-            )
-        found = known.to_numpy().copy()
+        found = label_codes(text, self.levels, self.size - 2)
         found[text.is_null().to_numpy()] = self.size - 1
-        return found.astype(np.int64)
+        return found
 
 
 def categories(

@@ -19,7 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sfumato.contracts import Comparison
-from sfumato.evidence.features import encode_labels
+from sfumato.evidence.features import encode_labels, label_codes
 
 #: Cells of a matrix of labels and values that are in memory at a time.
 CELLS = 1 << 24
@@ -40,6 +40,8 @@ def covered(comparison: Comparison, column: str, labels: pl.Series, values: pl.S
 def numbered(values: pl.Series) -> tuple[pl.Series, NDArray[np.int32]]:
     """The distinct values in their order, missing last, and the number of each row's."""
     distinct = values.unique().sort(nulls_last=True)
+    if values.dtype == pl.String:
+        return distinct, label_codes(values, distinct.drop_nulls(), distinct.len() - 1).astype(np.int32)
     return distinct, encode_labels(values, pl.DataFrame({"label": distinct}).with_row_index("code"))
 
 

@@ -94,6 +94,21 @@ class Report:
             note=note,
         )
 
+    def proven(self, metric: str, figure: float, *, note: str = "") -> Finding:
+        """A figure that follows from the method, and rests on no people."""
+        return Finding(
+            metric=metric,
+            value=figure,
+            low=figure,
+            high=figure,
+            unit=self.table[metric].unit,
+            goal=self.table[metric].goal,
+            n=0,
+            status="proven",
+            source=self.source,
+            note=note,
+        )
+
     def silent(
         self,
         metric: str,

@@ -8,27 +8,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from sfumato.core.values import Role
 from sfumato.engines.textfiles import SEPARATOR_WORDS, is_separator
-
-
-class Section(BaseModel):
-    """A part of a policy: frozen, and strict about keys."""
-
-    # The line under a field is its description in the reference pages and in editors.
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        allow_inf_nan=False,
-        populate_by_name=True,
-        use_attribute_docstrings=True,
-    )
-
-
-Text = Annotated[str, Field(min_length=1, max_length=2000)]
-Share = Annotated[float, Field(ge=0, le=1)]
+from sfumato.policy.parts import Part, Section, Share, Text
+from sfumato.policy.private import DifferentialPrivacy
 
 
 class Source(Section):
@@ -109,29 +94,6 @@ class Dataset(Section):
     """Where the data come from, and how they were collected."""
     licence: Text | None = None
     """The licence under which the release goes out."""
-
-
-class Part(Section):
-    """A named part with its parameters, as written; validated against the part's own ``Params``."""
-
-    name: Text
-    """The part's name in its registry."""
-    params: dict[str, Any] = {}
-    """Its parameters, as written."""
-
-    @classmethod
-    def written(cls, value: Any, key: str) -> Any:
-        """``{do: mask, keep: 2}`` as ``Part(name="mask", params={"keep": 2})``, given ``key="do"``."""
-        if isinstance(value, str):
-            return cls(name=value)
-        if isinstance(value, dict) and set(value) == {"name", "params"}:
-            # Its own dump, as custody keeps it.
-            return cls(**value)
-        if isinstance(value, dict) and isinstance(value.get(key), str):
-            return cls(name=value[key], params={k: v for k, v in value.items() if k != key})
-        if isinstance(value, cls):
-            return value
-        raise ValueError(f'a mapping with the key "{key}" is needed, or just a name')
 
 
 class Column(Section):
@@ -392,8 +354,10 @@ class Policy(Section):
     """The version of this format."""
     dataset: Dataset
     """What the data are, and for whom and why they are prepared."""
-    columns: Annotated[dict[str, Column], Field(min_length=1)]
+    columns: Annotated[dict[str, Column], Field(default_factory=dict)]
     """What is done to each column, by its name; a column that is not here is dropped."""
+    dp: DifferentialPrivacy | None = None
+    """What is asked of the rows under differential privacy; the answers leave then, and no rows."""
     anonymity: Anonymity | None = None
     """What is done to the table; without it no class of people is promised."""
     sampling: Sampling | None = None
@@ -409,9 +373,29 @@ class Policy(Section):
     release: ReleaseForm = ReleaseForm()
     """The form in which data leave."""
 
+    @model_validator(mode="after")
+    def _rows_or_answers(self) -> Self:
+        if self.dp is None:
+            if not self.columns:
+                raise ValueError("columns: decide about at least one column, or nothing leaves")
+            return self
+        for name in ("anonymity", "sampling", "evidence"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"{name} is for releases of rows; with dp answers leave: use two policies")
+        if any(column.done != "drop" for column in self.columns.values()):
+            raise ValueError("with dp answers leave, and no rows: drop every column, or name none")
+        if self.dp.rows_per_subject is not None and self.dataset.subject is None:
+            raise ValueError("dp.rows_per_subject bounds the rows of a person: name dataset.subject")
+        if self.dp.rows_per_subject is None and self.dataset.subject is not None:
+            raise ValueError("with dataset.subject, dp.rows_per_subject must bound the rows of a person")
+        return self
+
     def approved(self, what: str) -> bool:
-        """Whether somebody answers for ``what`` ("column age", "gate risk.worst_class")."""
-        return any(" ".join(approval.what.split()) == what for approval in self.approvals)
+        """Whether somebody answers for ``what`` ("column age", "gate risk.worst_class").
+
+        Blanks within a name count, for another column may differ in nothing else.
+        """
+        return any(what in (approval.what, approval.what.rstrip()) for approval in self.approvals)
 
     @property
     def groups(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -175,12 +176,7 @@ def read_laws(folder: Path | None = None) -> tuple[Law, ...]:
     >>> [law.id for law in read_laws() if law.place == "review"]
     ['expert-review']
     """
-    packaged = resources.files("sfumato.release").joinpath("law")
-    found = {}
-    for entry in sorted(packaged.iterdir(), key=lambda entry: entry.name):
-        if entry.name.endswith(".yaml"):
-            law = law_of(entry.read_bytes(), entry.name)
-            found[law.id] = law
+    found = {law.id: law for law in _packaged()}
     for path in sorted(folder.glob("*.yaml")) if folder is not None else ():
         try:
             content = path.read_bytes()
@@ -189,6 +185,14 @@ def read_laws(folder: Path | None = None) -> tuple[Law, ...]:
         law = law_of(content, str(path))
         found[law.id] = law
     return tuple(sorted(found.values(), key=lambda law: (law.order, law.id)))
+
+
+@cache
+def _packaged() -> tuple[Law, ...]:
+    """The packaged files, which do not change while it runs."""
+    packaged = resources.files("sfumato.release").joinpath("law")
+    entries = sorted(packaged.iterdir(), key=lambda entry: entry.name)
+    return tuple(law_of(entry.read_bytes(), entry.name) for entry in entries if entry.name.endswith(".yaml"))
 
 
 def law_of(content: bytes, where: str) -> Law:

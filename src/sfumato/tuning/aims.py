@@ -42,6 +42,8 @@ USES = (
 )
 #: Probes whose figures rest on everybody who is held out: of twice the people intervals are narrower.
 _ON_HELD_OUT = ("learning", "fairness")
+#: Probes whose figures miss a column that is left out; those of others are means over the columns that stay.
+_MISSING_COLUMNS = ("learning",)
 _BOUNDED: tuple[Unit, ...] = ("share", "probability", "auc")
 _LIMIT = re.compile(
     r"^\s*(?P<metric>[^=@\s]+)(?:@(?P<target>.+))?\s*=\s*(?P<bound>[^\s%]+)\s*(?P<share>%?)\s*$"
@@ -148,6 +150,12 @@ class Aims(Value):
         """Metric and target of every figure that is asked for."""
         wanted = [(aim.metric, aim.target) for aim in self.aims]
         return tuple(dict.fromkeys([*wanted, *((limit.metric, limit.target) for limit in self.limits)]))
+
+    @property
+    def counts_dropped(self) -> bool:
+        """Whether a column that is left out makes every aim of use worse if it was of use."""
+        missing = {metric for name in _MISSING_COLUMNS for metric in probe(name).metrics}
+        return all(aim.metric in missing for aim in self.aims if aim.side == "use")
 
     def probes(self, policy: Policy) -> dict[str, dict[str, Any]]:
         """The probes that measure what is wanted, with the policy's parameters, and no other."""

@@ -68,6 +68,10 @@ class Vary(_Strict):
     levels: dict[str, tuple[Annotated[int, Field(ge=0)], ...]] = {}
     round: dict[str, tuple[Annotated[float, Field(gt=0)], ...]] | None = None
 
+    def keeping_columns(self) -> Vary:
+        """The same with no column left out but those that the user names."""
+        return self if self.drop is not None else self.model_copy(update={"drop": ()})
+
 
 class Confirm(_Strict):
     """How figures are confirmed: the share of people set aside for it, on how many splits of them, for how

@@ -16,7 +16,8 @@ from sfumato.core.values import Role
 from sfumato.hierarchies import HIERARCHIES
 from sfumato.pipeline.methods import METHODS
 from sfumato.policy.load import LoadedPolicy
-from sfumato.policy.model import Part, Policy
+from sfumato.policy.model import Policy
+from sfumato.policy.parts import Part
 from sfumato.tuning.asked import Vary
 
 Scalar = str | int | float | bool | None

@@ -28,7 +28,8 @@ from sfumato.pipeline.fitting import Fitted, fit
 from sfumato.pipeline.snapshot import Snapshot, part_of
 from sfumato.pipeline.verbs import check
 from sfumato.policy.load import LoadedPolicy, policy_from
-from sfumato.policy.model import Part, Policy
+from sfumato.policy.model import Policy
+from sfumato.policy.parts import Part
 from sfumato.tuning.aims import PLANNED, Aims
 
 Which = Literal["search", "confirm"]

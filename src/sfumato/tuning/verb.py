@@ -16,14 +16,15 @@ from sfumato.core.canonical import canonical_json
 from sfumato.core.errors import InputError
 from sfumato.core.keyed import derive
 from sfumato.core.values import Plan
-from sfumato.pipeline.snapshot import Snapshot
-from sfumato.pipeline.verbs import Watch, refuse_problems
+from sfumato.pipeline.outcome import Watch
+from sfumato.pipeline.snapshot import Snapshot, told_if_gone
+from sfumato.pipeline.verbs import refuse_problems
 from sfumato.policy.load import LoadedPolicy
 from sfumato.policy.model import Policy
 from sfumato.project.keys import write_whole
 from sfumato.project.project import FOLDER as PROJECT
 from sfumato.tuning import chart
-from sfumato.tuning.aims import aims_of
+from sfumato.tuning.aims import Aims, aims_of
 from sfumato.tuning.asked import Asked, Confirm
 from sfumato.tuning.budget import Budget
 from sfumato.tuning.choices import choices, chosen, differences
@@ -56,6 +57,7 @@ class _Work:
         return self.bench.shares["search"]
 
 
+@told_if_gone
 def tune(
     loaded: LoadedPolicy,
     snapshot: Snapshot,
@@ -86,8 +88,8 @@ def tune(
     _ = snapshot.columns
     watch.stage("taking the inventory")
     refuse_problems(loaded, snapshot)
-    every = choices(loaded, asked.vary)
     aims = aims_of(loaded.policy, asked.minimize, asked.maximize, [one.limit() for one in asked.subject_to])
+    every = choices(loaded, asked.vary if aims.counts_dropped else asked.vary.keeping_columns())
     if folder is not None:
         _refuse_folder(folder)
     bench = Bench(loaded, snapshot, aims, asked.confirm.share, asked.people)
@@ -181,11 +183,7 @@ def _chosen(work: _Work, trials: Sequence[Trial], sure: Mapping[int, float]) -> 
     again = order[: work.confirm.policies]
     confirmations, given = _confirm(work, again, own)
     best = next(
-        (
-            trial
-            for trial in again
-            if not confirmations[trial.number].broken and not confirmations[trial.number].note
-        ),
+        (trial for trial in again if _wins(aims, confirmations[trial.number])),
         None,
     )
     if best is not None:
@@ -218,6 +216,16 @@ def _chosen(work: _Work, trials: Sequence[Trial], sure: Mapping[int, float]) -> 
         missing=() if missed is None else tuple(_missing(work, missed, confirmations)),
         exhausted=work.search.exhausted,
     )
+
+
+def _wins(aims: Aims, found: Confirmed) -> bool:
+    """Whether everything holds on the people set aside, and use is no less there than the given policy's.
+
+    Where the user says what must hold, the given policy is no measure.
+    """
+    uses = {aim.name for aim in aims.aims if aim.side == "use"}
+    loses = any(gain.value is not None and gain.value < 0 for gain in found.gains if gain.aim in uses)
+    return not found.broken and not found.note and (aims.asked or not loses)
 
 
 def _with_targets(work: _Work, trial: Trial, found: Confirmed) -> Confirmed:

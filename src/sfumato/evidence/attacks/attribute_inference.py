@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, ClassVar
 
 import numpy as np
 import polars as pl
@@ -20,7 +20,20 @@ from pydantic import Field
 from sfumato import contracts
 from sfumato.contracts import COUNT, Comparison
 from sfumato.core.keyed import derive
-from sfumato.core.values import Finding, Status
+from sfumato.core.values import Finding
+from sfumato.evidence.attacks.by_secret import (
+    LEAST,
+    MORE_SECRETS,
+    MOST_SECRETS,
+    NONE_SENSITIVE,
+    NOTHING_KNOWN,
+    ONE_VALUE,
+    OVERLAPPING,
+    TOO_FEW,
+    figures_of,
+    unmeasured,
+    worst,
+)
 from sfumato.evidence.attacks.controls import (
     NO_EVIDENCE,
     NO_GROUPS,
@@ -31,8 +44,9 @@ from sfumato.evidence.attacks.controls import (
     overlaps,
     without_control,
 )
+from sfumato.evidence.attacks.guessed import SUREST, Guessed, People
 from sfumato.evidence.attacks.guessing import TAUGHT_ROWS, ByClass, Learner, Secret, Told
-from sfumato.evidence.attacks.people import by_person, surest_share
+from sfumato.evidence.attacks.people import by_person
 from sfumato.evidence.attacks.registers import sample_rows
 from sfumato.evidence.columns import attack_columns, factual_columns, secret_columns
 from sfumato.evidence.features import numbers
@@ -59,80 +73,28 @@ REPORT = Report(
         ),
     },
 )
-_FIGURES = tuple(metric for metric in REPORT.table if not metric.endswith("disparity"))
+_FIGURES = figures_of(REPORT)
 
 CLASSES = "classes of the columns known"
 EVERYTHING = "classes of every other column"
 LEARNER = "a learner on the columns known"
 
-#: Fewer people to guess make no figure.
-LEAST = 30
-TOO_FEW = f"fewer than {LEAST} people whose secret is there to guess"
-NONE_SENSITIVE = "no sensitive column and no target leaves"
-OVERLAPPING = "the labels of the secret overlap and are not numbers"
-ONE_VALUE = "the release shows one value of the secret only"
-NOTHING_KNOWN = "no other column leaves"
 #: Fewer guesses make no precision.
 LEAST_CLAIMS = 20
 FEW_CLAIMS = f"fewer than {LEAST_CLAIMS} guesses are the surest tenth"
-#: Secrets attacked, the first in the order of the release.
-MOST_SECRETS = 30
-MORE_SECRETS = f"more than {MOST_SECRETS} secrets: not attacked"
-#: The share of the surest guesses of precision, and the precision of recall.
-SUREST, PRECISE = 0.1, 0.9
 #: Distinct released rows up to which all of them are used and not those of the sample.
 MOST_ROWS = 60_000
 #: Rows of the original that people are compared with of whom none is the same.
 EARLIER_ROWS = 8_000
 
 
-class _Guessed(NamedTuple):
-    """Who was guessed rightly, and how sure the attacker was, shape (people,) each."""
-
-    right: NDArray[np.float64]
-    confidence: NDArray[np.float64]
-
-    def figure(self, metric: str) -> float:
-        """Success, precision or recall."""
-        if metric.endswith("precision"):
-            return surest_share(self.confidence, self.right, max(1, round(SUREST * len(self.right))))
-        return _recall(self) if metric.endswith("recall") else float(self.right.mean())
-
-
-def _recall(guessed: _Guessed) -> float:
-    """The largest share of people guessed rightly by a threshold of confidence at which it is precise."""
-    order = np.argsort(-guessed.confidence, kind="stable")
-    confidence, right = guessed.confidence[order], np.cumsum(guessed.right[order])
-    many = np.arange(1, len(right) + 1)
-    # Those of the same confidence are claimed together; a handful is no precision.
-    whole = np.r_[confidence[1:] != confidence[:-1], True] & (many >= LEAST)
-    precise = whole & (right / many >= PRECISE)
-    return float(right[precise].max() / len(right)) if precise.any() else 0.0
-
-
-@dataclass(frozen=True)
-class _People:
-    """Some people with their secret's class."""
-
-    raw: pl.DataFrame
-    described: pl.DataFrame
-    truth: NDArray[np.int64]
-    at: NDArray[np.int64]
-
-    def first(self, many: int) -> _People:
-        return _People(self.raw[:many], self.described[:many], self.truth[:many], self.at[:many])
-
-    def judge(self, told: Told) -> _Guessed:
-        return _Guessed((told.guess == self.truth).astype(np.float64), told.confidence)
-
-
 @dataclass(frozen=True)
 class _Outcome:
     """One attacker on members and, where there are any, on others; the same on the original."""
 
-    members: _Guessed
-    others: _Guessed | None
-    before: tuple[_Guessed, _Guessed | None] | None
+    members: Guessed
+    others: Guessed | None
+    before: tuple[Guessed, Guessed | None] | None
 
     @property
     def beyond(self) -> float:
@@ -169,15 +131,15 @@ class AttributeInference:
         overlap = overlaps(comparison)
         described = comparison.describe(comparison.original), comparison.describe(comparison.control)
         found: list[Finding] = []
-        people: dict[str, tuple[_People, Mapping[str, _Outcome]]] = {}
+        people: dict[str, tuple[People, Mapping[str, _Outcome]]] = {}
         for name in names[:MOST_SECRETS]:
             secret, findings = _attack(comparison, name, *described, params.people, overlap)
             found += findings
             if secret is not None:
                 people[name] = secret
         for name in names[MOST_SECRETS:]:
-            found += [REPORT.silent(metric, "not-measured", MORE_SECRETS, target=name) for metric in _FIGURES]
-        return [*_worst(found), *found, *_by_person(comparison, people)]
+            found += unmeasured(REPORT, "not-measured", MORE_SECRETS, name)
+        return [*worst(REPORT, found), *found, *_by_person(comparison, people)]
 
 
 def _silent(note: str) -> list[Finding]:
@@ -191,28 +153,30 @@ def _attack(
     control: pl.DataFrame,
     most: int,
     overlap: bool,
-) -> tuple[tuple[_People, Mapping[str, _Outcome]] | None, list[Finding]]:
+) -> tuple[tuple[People, Mapping[str, _Outcome]] | None, list[Finding]]:
     """Every attacker on one secret; None if there is nothing to attack."""
     released = comparison.released.filter(pl.Series(comparison.kept))
     secret = Secret.of(comparison, name, released[name])
     if secret is None:
-        return None, _unmeasured("not-measured", OVERLAPPING, name)
+        return None, unmeasured(REPORT, "not-measured", OVERLAPPING, name)
     if len(np.unique(secret.of_rows(released[name]))) < 2:
-        return None, _unmeasured("no-power", ONE_VALUE, name)
+        return None, unmeasured(REPORT, "no-power", ONE_VALUE, name)
     known = {
         CLASSES: [column for column in attack_columns(comparison) if column != name],
         EVERYTHING: [column for column in factual_columns(comparison) if column != name],
     }
+    if known[EVERYTHING] == known[CLASSES]:
+        del known[EVERYTHING]
     known = {attacker: columns for attacker, columns in known.items() if columns}
     if not known:
-        return None, _unmeasured("not-measured", NOTHING_KNOWN, name)
+        return None, unmeasured(REPORT, "not-measured", NOTHING_KNOWN, name)
     key = derive(comparison.key, "attribute-inference", name)
-    members = _people(comparison.original, original, secret, comparison.kept, most, derive(key, "members"))
+    members = People.of(comparison.original, original, secret, comparison.kept, most, derive(key, "members"))
     allowed = np.full(comparison.control.height, not overlap)
-    others = _people(comparison.control, control, secret, allowed, most, derive(key, "controls"))
+    others = People.of(comparison.control, control, secret, allowed, most, derive(key, "controls"))
     many = min(len(members.truth), len(others.truth))
     if len(members.truth) < LEAST:
-        return None, _unmeasured("no-power", TOO_FEW, name)
+        return None, unmeasured(REPORT, "no-power", TOO_FEW, name)
     if many >= LEAST:
         members, others = members.first(many), others.first(many)
     else:
@@ -234,29 +198,12 @@ def _attack(
     return (members, outcomes), findings
 
 
-def _unmeasured(status: Status, note: str, name: str) -> list[Finding]:
-    return [REPORT.silent(metric, status, note, target=name) for metric in _FIGURES]
-
-
-def _people(
-    raw: pl.DataFrame,
-    described: pl.DataFrame,
-    secret: Secret,
-    allowed: NDArray[np.bool_],
-    most: int,
-    key: bytes,
-) -> _People:
-    truth = secret.of_people(raw, described)
-    rows = sample_rows(np.flatnonzero(allowed & (truth >= 0)), most, key)
-    return _People(raw[rows], described[rows], truth[rows], rows)
-
-
 def _outcomes(
     comparison: Comparison,
     secret: Secret,
     known: Mapping[str, Sequence[str]],
-    members: _People,
-    others: _People,
+    members: People,
+    others: People,
     original: pl.DataFrame,
     key: bytes,
 ) -> tuple[dict[str, _Outcome], str]:
@@ -281,16 +228,16 @@ def _outcomes(
     return found, words
 
 
-def _again(raw: Secret, *sides: _People) -> Sequence[_People]:
+def _again(raw: Secret, *sides: People) -> Sequence[People]:
     """The same people as the original shows them and their secret."""
     return [replace(side, described=side.raw, truth=raw.of_people(side.raw, side.raw)) for side in sides]
 
 
-def _both(attacker: ByClass | Learner, members: _People, others: _People) -> tuple[_Guessed, _Guessed | None]:
-    return (
-        members.judge(attacker.tell(members.described)),
-        others.judge(attacker.tell(others.described)) if len(others.truth) else None,
-    )
+def _both(attacker: ByClass | Learner, members: People, others: People) -> tuple[Guessed, Guessed | None]:
+    everybody = pl.concat([members.described, others.described]) if len(others.truth) else members.described
+    told = attacker.tell(everybody)
+    many = len(members.truth)
+    return members.judge(told[:many]), others.judge(told[many:]) if len(others.truth) else None
 
 
 def _rows(
@@ -305,7 +252,7 @@ def _rows(
 
 
 def _learner(
-    comparison: Comparison, secret: Secret, known: Sequence[str], members: _People, key: bytes
+    comparison: Comparison, secret: Secret, known: Sequence[str], members: People, key: bytes
 ) -> Learner | None:
     """Taught by released rows, those of the people attacked among them; None if there is nothing to learn by.
 
@@ -331,7 +278,7 @@ def _baseline(
     comparison: Comparison,
     secret: Secret,
     known: Mapping[str, Sequence[str]],
-    members: _People,
+    members: People,
     released: pl.DataFrame,
     key: bytes,
     *,
@@ -413,19 +360,8 @@ def _excess(name: str, attacker: str, outcome: _Outcome, assumes: str, where: st
     )
 
 
-def _worst(found: Sequence[Finding]) -> list[Finding]:
-    """Each figure of the secret that it is worst of."""
-    worst = [
-        max((finding for finding in found if finding.metric == metric), key=badness) for metric in _FIGURES
-    ]
-    return [
-        finding.model_copy(update={"target": "release", "note": f"of {finding.target}: {finding.note}"})
-        for finding in worst
-    ]
-
-
 def _by_person(
-    comparison: Comparison, people: Mapping[str, tuple[_People, Mapping[str, _Outcome]]]
+    comparison: Comparison, people: Mapping[str, tuple[People, Mapping[str, _Outcome]]]
 ) -> list[Finding]:
     """By group, of the secret and the attacker that find out most beyond the control."""
     found = [

@@ -23,7 +23,7 @@ from sfumato.contracts import COUNT, Comparison
 from sfumato.core.keyed import derive
 from sfumato.core.values import Finding, Status
 from sfumato.evidence.attacks.assignments import Learned, Members, learn
-from sfumato.evidence.attacks.attribute_inference import (
+from sfumato.evidence.attacks.by_secret import (
     LEAST,
     MORE_SECRETS,
     MOST_SECRETS,
@@ -32,13 +32,15 @@ from sfumato.evidence.attacks.attribute_inference import (
     ONE_VALUE,
     OVERLAPPING,
     TOO_FEW,
+    figures_of,
+    unmeasured,
+    worst,
 )
 from sfumato.evidence.attacks.controls import (
     NO_EVIDENCE,
     NO_GROUPS,
     NOBODY,
     TIE,
-    badness,
     circumstances,
     overlaps,
     without_control,
@@ -64,7 +66,7 @@ REPORT = Report(
         ),
     },
 )
-_FIGURES = tuple(metric for metric in REPORT.table if not metric.endswith("disparity"))
+_FIGURES = figures_of(REPORT)
 
 ASSUMES = "an attacker who knows who is in which class, and the columns known of each exactly"
 #: People in the release times values of a secret that are learned from, in whole classes.
@@ -156,12 +158,10 @@ class Definetti:
                 told.append(found)
                 findings += _findings(comparison, found, where, overlap)
             else:
-                findings += [REPORT.silent(metric, *found, target=name) for metric in _FIGURES]
+                findings += unmeasured(REPORT, *found, name)
         for name in names[MOST_SECRETS:]:
-            findings += [
-                REPORT.silent(metric, "not-measured", MORE_SECRETS, target=name) for metric in _FIGURES
-            ]
-        return [*_worst(findings), *findings, *_by_person(comparison, told)]
+            findings += unmeasured(REPORT, "not-measured", MORE_SECRETS, name)
+        return [*worst(REPORT, findings), *findings, *_by_person(comparison, told)]
 
 
 def _silent(note: str) -> list[Finding]:
@@ -304,17 +304,6 @@ def _findings(comparison: Comparison, told: _Told, where: str, overlap: bool) ->
         "definetti.excess", figure, many, target=target, control=theirs, assumes=ASSUMES, note=weak + where
     )
     return [*found, excess]
-
-
-def _worst(found: Sequence[Finding]) -> list[Finding]:
-    """Each figure of the secret that it is worst of."""
-    worst = [
-        max((finding for finding in found if finding.metric == metric), key=badness) for metric in _FIGURES
-    ]
-    return [
-        finding.model_copy(update={"target": "release", "note": f"of {finding.target}: {finding.note}"})
-        for finding in worst
-    ]
 
 
 def _by_person(comparison: Comparison, told: Sequence[_Told]) -> list[Finding]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -29,12 +30,15 @@ FEW_NUMBERS = 20
 TAUGHT_CLASSES = 8
 TAUGHT_ROWS = 10_000
 _SETTINGS = {
-    "learning_rate": 0.15,
-    "max_leaf_nodes": 15,
+    "learning_rate": 0.35,
+    "max_leaf_nodes": 8,
     "min_samples_leaf": 20,
     "early_stopping": False,
 }
-_TREES = 240
+_TREES, _LEAST_TREES = 120, 15
+#: Labels of a column that a learner tells apart, and rows that stand for the share of any of them.
+_LEVELS, _PRIOR = 200, 5
+_LARGEST = 1e300
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,9 @@ class Told:
         """The most probable class."""
         return cls(probabilities.argmax(axis=1), probabilities.max(axis=1))
 
+    def __getitem__(self, part: slice) -> Told:
+        return Told(self.guess[part], self.confidence[part])
+
 
 @dataclass(frozen=True)
 class ByClass:
@@ -148,7 +155,7 @@ class ByClass:
         others = at < 0
         if others.any():
             rest = people.filter(pl.Series(others))
-            found[others] = self.rows.posterior(rest, EXACT, self.secret, self.size)
+            found[others] = self.rows.cells(rest).posterior(EXACT, self.secret, self.size)
         return Told.by(found)
 
 
@@ -157,10 +164,52 @@ def _drawn(rows: int, most: int, key: bytes) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
+class _Feature:
+    """A column as a learner has it: a number, or the place of its label in an order."""
+
+    name: str
+    centers: Any
+    levels: LabelBins | None = None
+    places: NDArray[np.float64] | None = None
+
+    @classmethod
+    def of(
+        cls, column: pl.Series, centers: Any, frequent: NDArray[np.bool_]
+    ) -> tuple[_Feature, NDArray[np.float64]]:
+        """A feature and its values.
+
+        Labels are ordered by how often they go with the most frequent class of the secret: of two classes
+        the best split of labels is one of that order (Fisher 1958, *JASA* 53).
+        """
+        found = numbers(column, centers)
+        if found is not None:
+            return cls(column.name, centers), np.clip(found, -_LARGEST, _LARGEST)
+        levels = LabelBins.fit(column, _LEVELS)
+        codes = levels.codes(column)
+        rows, hits = (np.bincount(codes, each, minlength=levels.size) for each in (None, frequent))
+        shares = (hits + _PRIOR * frequent.mean()) / (rows + _PRIOR)
+        places = np.argsort(np.argsort(shares, kind="stable"), kind="stable").astype(np.float64)
+        places[levels.size - 1] = np.nan
+        return cls(column.name, None, levels, places), places[codes]
+
+    @property
+    def is_label(self) -> bool:
+        """Whether it is the place of a label."""
+        return self.levels is not None
+
+    def values(self, frame: pl.DataFrame) -> NDArray[np.float64]:
+        """The column of a frame, missing as NaN."""
+        if self.levels is not None and self.places is not None:
+            return self.places[self.levels.codes(frame[self.name])]
+        found = numbers(frame[self.name], self.centers)
+        return np.full(frame.height, np.nan) if found is None else np.clip(found, -_LARGEST, _LARGEST)
+
+
+@dataclass(frozen=True)
 class Learner:
     """Gradient boosting on histograms (Friedman 2001) from the known columns to the secret's class."""
 
-    features: tuple[tuple[str, Any, LabelBins | None], ...]
+    features: tuple[_Feature, ...]
     model: Any
     taught: NDArray[np.int64]
 
@@ -173,51 +222,47 @@ class Learner:
         counts = np.bincount(truth)
         taught = np.sort(np.argsort(-counts, kind="stable")[:TAUGHT_CLASSES])
         taught = taught[counts[taught] > 0]
-        features = tuple(
-            (name, centers.get(name), None)
-            if numbers(frame[name], centers.get(name)) is not None
-            else (name, None, LabelBins.fit(frame[name], 200))
-            for name in known
-            if frame[name].n_unique() > 1
-        )
-        inside = np.isin(truth, taught)
-        if len(taught) < 2 or not features:
+        frequent = truth == counts.argmax()
+        every = [_Feature.of(frame[name], centers.get(name), frequent) for name in known]
+        telling = [(feature, values) for feature, values in every if _tells(values)]
+        if len(taught) < 2 or not telling:
             return cls((), None, taught)
         from sklearn.ensemble import HistGradientBoostingClassifier
-        from threadpoolctl import threadpool_limits
 
+        several = len(taught) > 2
+        inside = np.isin(truth, taught)
         model = HistGradientBoostingClassifier(
-            max_iter=max(20, _TREES // (len(taught) if len(taught) > 2 else 4)),
+            max_iter=max(_LEAST_TREES, _TREES // (len(taught) if several else 4)),
             random_state=int(generator(key).integers(0, 2**31)),
-            categorical_features=[levels is not None for _, _, levels in features],
+            categorical_features=[several and feature.is_label for feature, _ in telling],
             **_SETTINGS,
         )
-        with threadpool_limits(1, user_api="openmp"):
-            model.fit(_matrix(features, frame)[inside], truth[inside])
-        return cls(features, model, taught)
+        with _threads().limit(limits=1, user_api="openmp"):
+            model.fit(np.column_stack([values for _, values in telling])[inside], truth[inside])
+        return cls(tuple(feature for feature, _ in telling), model, taught)
 
     def tell(self, people: pl.DataFrame) -> Told:
         """What it says of people in the terms that it was taught in."""
         if self.model is None:
             guess = int(self.taught[0]) if len(self.taught) == 1 else 0
             return Told(np.full(people.height, guess), np.ones(people.height))
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(1, user_api="openmp"):
-            told = Told.by(self.model.predict_proba(_matrix(self.features, people)))
+        matrix = np.column_stack([feature.values(people) for feature in self.features])
+        with _threads().limit(limits=1, user_api="openmp"):
+            told = Told.by(self.model.predict_proba(matrix))
         return Told(self.model.classes_[told.guess], told.confidence)
 
 
-def _matrix(
-    features: Sequence[tuple[str, Any, LabelBins | None]], frame: pl.DataFrame
-) -> NDArray[np.float64]:
-    columns = []
-    for name, centers, levels in features:
-        if levels is None:
-            found = numbers(frame[name], centers)
-            values = np.full(frame.height, np.nan) if found is None else np.clip(found, -1e300, 1e300)
-        else:
-            values = levels.codes(frame[name]).astype(np.float64)
-            values[values == levels.size - 1] = np.nan
-        columns.append(values)
-    return np.column_stack(columns)
+def _tells(values: NDArray[np.float64]) -> bool:
+    """Whether there are two values, one of them perhaps missing."""
+    missing = np.isnan(values)
+    known = values[~missing]
+    return bool(len(known) and (missing.any() or known.min() < known.max()))
+
+
+@cache
+def _threads() -> Any:
+    """The libraries whose threads can be limited; to look for them takes longer than a small model does."""
+    import sklearn.ensemble  # noqa: F401 - it brings OpenMP, which must be there to be found
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

@@ -12,9 +12,10 @@ numbers. Where labels overlap a row's label agrees if it covers the value, and p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -22,11 +23,15 @@ from numpy.typing import NDArray
 
 from sfumato.contracts import Comparison
 from sfumato.evidence.attacks.terms import no_numbers_missing
-from sfumato.evidence.features import NumberBins, numbers
+from sfumato.evidence.features import NumberBins, encode_labels, numbers
 from sfumato.evidence.overlap import blocks, covered, numbered
 
 #: People of whom a table of values and labels is in memory at a time.
 PEOPLE = 320
+#: People whose likelihoods are made at a time, so that they stay in the cache.
+_AT_ONCE = 32
+#: Distinct keys that tuples may have.
+_MOST_KEYS = 1 << 62
 
 
 class Trust(NamedTuple):
@@ -82,56 +87,134 @@ class Rows:
     def __len__(self) -> int:
         return len(self.weights)
 
-    def take(self, rows: NDArray[np.int64]) -> Rows:
-        """Some of the rows."""
-        return Rows(self.comparison, self.columns, self.codes[:, rows], self.weights[rows])
+    @cached_property
+    def bins(self) -> NDArray[np.int32]:
+        """The bin of each row's labels, shape (columns, rows)."""
+        found = [column.of_label[codes] for column, codes in zip(self.columns, self.codes, strict=True)]
+        return np.stack(found).astype(np.int32)
 
-    def likelihoods(self, people: pl.DataFrame, among: Sequence[int], trust: Trust) -> NDArray[np.float32]:
-        """Of each person and row relative to the person's best, by some columns, shape (people, rows)."""
-        from sfumato.evidence.attacks.likeness_kernels import likelihoods
+    def distinct(
+        self, among: Sequence[int], people: Sequence[Cells]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """A row for each tuple of some columns that differs for any of the people, and each row's number.
 
-        codes = np.ascontiguousarray(self.codes[list(among)])
-        found = np.zeros((people.height, len(self)), dtype=np.float32)
-        for start in range(0, people.height, PEOPLE):
-            part = slice(start, start + PEOPLE)
-            flat, at = self._tables(people[part], among, trust)
-            likelihoods(flat, at, codes, found[part])
-        return found
+        Labels that none of them has differ by their bins only.
+        """
+        key, many = np.zeros(len(self), dtype=np.int64), 1
+        for j in among:
+            codes, width = self._told_apart(j, people)
+            if many * width > _MOST_KEYS:
+                here, key = np.unique(key, return_inverse=True)
+                many = len(here)
+            key, many = key * width + codes, many * width
+        _, first, number = np.unique(key, return_index=True, return_inverse=True)
+        return first, number
 
-    def each_column(self, people: pl.DataFrame, trust: Trust) -> NDArray[np.float32]:
-        """Log-likelihoods of each person and row by each column, shape (columns, people, rows)."""
-        flat, at = self._tables(people, range(len(self.columns)), trust)
-        return np.stack(
-            [flat[at[:, j, None] + codes[None]] for j, codes in enumerate(self.codes)], dtype=np.float32
-        )
+    def _told_apart(self, j: int, people: Sequence[Cells]) -> tuple[NDArray[np.int64], int]:
+        """What of a column differs for some of the people, shape (rows,), and how many codes there are."""
+        column = self.columns[j]
+        labels = len(column.labels)
+        codes = np.arange(labels)
+        if column.name not in self.comparison.overlapping:
+            somebody = np.zeros(labels, dtype=bool)
+            for cells in people:
+                own = cells.columns[j].own
+                somebody[own[own >= 0]] = True
+            codes = np.where(somebody, codes, labels + column.of_label)
+        return codes[self.codes[j]], labels + int(column.of_label.max()) + 1
 
-    def posterior(
-        self, people: pl.DataFrame, trust: Trust, secret: NDArray[np.int64], classes: int
-    ) -> NDArray[np.float64]:
+    def cells(self, people: pl.DataFrame) -> Cells:
+        """What is known of people as ``describe`` leaves them, in terms of the labels."""
+        found = [
+            _cell(self.comparison, column, no_numbers_missing(people[column.name])) for column in self.columns
+        ]
+        return Cells(self, tuple(found), people.height)
+
+
+class _Cell(NamedTuple):
+    """A column of what is known of people.
+
+    ``own`` is the label that each has and ``like`` its bin, shape (people,); ``numeric`` says whether bins
+    count. Where labels overlap the distinct ``values`` stand for them, and ``own`` is the number of one.
+    """
+
+    own: NDArray[np.int32]
+    like: NDArray[np.int64]
+    numeric: bool
+    values: pl.Series | None
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What is known of some people, to be compared with rows."""
+
+    rows: Rows
+    columns: tuple[_Cell, ...]
+    people: int
+
+    def __len__(self) -> int:
+        return self.people
+
+    def likelihoods(
+        self, trust: Trust, among: Sequence[int], rows: NDArray[np.int64]
+    ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Of people and some rows relative to each one's best, by some columns, shape (people, rows).
+
+        Yields:
+            some of the people, and their likelihoods.
+        """
+        from sfumato.evidence.attacks.likeness_kernels import relative, scores
+
+        every = self.rows.codes, self.rows.bins
+        labels, bins = (np.stack([codes[j][rows] for j in among]) for codes in every)
+        for start in range(0, self.people, PEOPLE):
+            some = slice(start, min(start + PEOPLE, self.people))
+            own, like, gains, tables, at = self._compared(trust, among, some)
+            for first in range(start, some.stop, _AT_ONCE):
+                part = slice(first, min(first + _AT_ONCE, some.stop))
+                found = np.zeros((part.stop - first, labels.shape[1]), dtype=np.float32)
+                scores(labels, bins, own, like, gains, tables, at, first - start, found)
+                relative(found, found.max(axis=1))
+                yield part, np.exp(found, out=found)
+
+    def posterior(self, trust: Trust, secret: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
         """The probability of each class of a row's secret for each person, shape (people, classes)."""
         from sfumato.evidence.attacks.likeness_kernels import posterior
 
-        found = np.zeros((people.height, classes))
-        for start in range(0, people.height, PEOPLE):
-            part = slice(start, start + PEOPLE)
-            flat, at = self._tables(people[part], range(len(self.columns)), trust)
-            posterior(flat, at, self.codes, self.weights, secret, found[part])
-        return found
+        shares = np.zeros((self.people, classes))
+        every = range(len(self.columns)), np.arange(len(self.rows))
+        for part, likelihoods in self.likelihoods(trust, *every):
+            posterior(likelihoods, self.rows.weights, secret, shares[part])
+        return shares
 
-    def _tables(
-        self, people: pl.DataFrame, among: Sequence[int], trust: Trust
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Log-likelihoods of every value of some people under every label, laid flat, and where a
-        person's part of each column begins, shape (people, columns)."""
-        flat, starts, size = [], [], 0
-        for j in among:
-            column = self.columns[j]
-            values, codes = numbered(no_numbers_missing(people[column.name]))
-            table = _table(self.comparison, column, values, trust)
-            flat.append(table.ravel())
-            starts.append(size + codes.astype(np.int64) * len(column.labels))
-            size += table.size
-        return np.concatenate(flat), np.stack(starts, axis=1)
+    def _compared(self, trust: Trust, among: Sequence[int], some: slice) -> tuple[NDArray[Any], ...]:
+        """Own labels and bins, gains, tables and places in them, as the kernels take them."""
+        own = np.stack([self.columns[j].own[some] for j in among])
+        like = np.stack([self.columns[j].like[some] for j in among]).astype(np.int32)
+        gains = np.zeros((*own.shape, 3), dtype=np.float32)
+        at = np.full(own.shape, -1, dtype=np.int64)
+        tables, size = [np.zeros(0, dtype=np.float32)], 0
+        for place, j in enumerate(among):
+            cell, column = self.columns[j], self.rows.columns[j]
+            if cell.values is None:
+                gains[place] = self._gains(trust)[j][some]
+            else:
+                here, number = np.unique(own[place], return_inverse=True)
+                table = _table(self.rows.comparison, column, cell.values[here], trust)
+                at[place] = size + number * table.shape[1]
+                tables.append(table.ravel())
+                size += table.size
+        return own, like, gains, np.concatenate(tables), at
+
+    def _gains(self, trust: Trust) -> list[NDArray[np.float32]]:
+        if trust not in self._by_trust:
+            pairs = zip(self.rows.columns, self.columns, strict=True)
+            self._by_trust[trust] = [_gains(column, cell, trust) for column, cell in pairs]
+        return self._by_trust[trust]
+
+    @cached_property
+    def _by_trust(self) -> dict[Trust, list[NDArray[np.float32]]]:
+        return {}
 
 
 def _column(
@@ -162,6 +245,33 @@ def _covered_share(comparison: Comparison, labels: pl.Series, values: pl.Series)
     for part in blocks(len(labels), counts.height):
         found[part] = covered(comparison, labels.name, labels[part], counts["value"]) @ people
     return found / max(1, len(values))
+
+
+def _cell(comparison: Comparison, column: _Column, people: pl.Series) -> _Cell:
+    if column.name in comparison.overlapping:
+        values, own = numbered(people)
+        return _Cell(own, np.zeros(len(own), dtype=np.int64), False, values)
+    own = encode_labels(people, pl.DataFrame({"label": column.labels}).with_row_index("code"))
+    figures = None
+    if column.bins is not None:
+        figures = numbers(people, comparison.centers.get(column.name))
+    if column.bins is None or figures is None:
+        return _Cell(own, np.zeros(len(own), dtype=np.int64), False, None)
+    return _Cell(own, column.bins.codes(figures), True, None)
+
+
+def _gains(column: _Column, cell: _Cell, trust: Trust) -> NDArray[np.float32]:
+    """Log-likelihoods of the own label, of one in the same bin, of any other, shape (people, 3)."""
+    if cell.values is not None:
+        return np.zeros((len(cell.own), 3), dtype=np.float32)
+    agree = (1 - trust.slips - trust.errors) / column.shares[cell.own]
+    slips = trust.slips / column.of_bin[cell.like] if cell.numeric else np.full(len(cell.own), trust.slips)
+    near = trust.errors + slips
+    # A value of which no label is in the same bin still has one bin that is its own.
+    inside = column.of_label[cell.own] == cell.like if cell.numeric else True
+    same = trust.errors + agree + np.where(inside, slips, 0.0)
+    other = np.full(len(near), trust.errors) if cell.numeric else near
+    return np.log(np.stack([same, near, other], axis=1)).astype(np.float32)
 
 
 def _table(comparison: Comparison, column: _Column, values: pl.Series, trust: Trust) -> NDArray[np.float32]:

@@ -32,7 +32,7 @@ from sfumato.evidence.attacks.controls import (
     overlaps,
     without_control,
 )
-from sfumato.evidence.attacks.likeness import EXACT, LIKE, Rows, Trust
+from sfumato.evidence.attacks.likeness import EXACT, LIKE, Cells, Rows, Trust
 from sfumato.evidence.attacks.people import by_person
 from sfumato.evidence.attacks.registers import sample_rows
 from sfumato.evidence.columns import factual_columns
@@ -174,29 +174,25 @@ def _worst(
     released = comparison.released[chosen]
     ones = np.ones(len(chosen), dtype=np.int64)
     rows = Rows.of(comparison, names, released, ones, original[chosen])
-    splits = tuple(_splits(rows, derive(comparison.key, "linkability", "splits")))
-    found = []
+    members = rows.cells(original[sides.tried])
+    strangers = rows.cells(control[sides.tried_controls])
+    key = derive(comparison.key, "linkability", "splits")
+    splits = [(split, _Halves.of_rows(rows, split, (members, strangers))) for split in _splits(rows, key)]
+    found: tuple[float, Split, Trust] | None = None
     for trust in (EXACT, LIKE):
-        members = _tried(rows, original[sides.tried], splits, trust)
-        strangers = _tried(rows, control[sides.tried_controls], splits, trust)
-        found += [
-            (more - less, split, trust) for split, more, less in zip(splits, members, strangers, strict=True)
-        ]
-    best = max(range(len(found)), key=lambda i: found[i][0])
-    return found[best][1], found[best][2]
+        for split, halves in splits:
+            beyond = _share(_join(halves, members, trust))
+            # What strangers are joined by can only make it less.
+            if found is None or beyond > found[0]:
+                beyond -= _share(_join(halves, strangers, trust))
+            if found is None or beyond > found[0]:
+                found = beyond, split, trust
+    assert found is not None, "columns can always be split"
+    return found[1], found[2]
 
 
-def _tried(rows: Rows, people: pl.DataFrame, splits: Sequence[Split], trust: Trust) -> list[float]:
-    """The share of people joined by each split."""
-    if not people.height:
-        return [0.0] * len(splits)
-    scores = rows.each_column(people, trust)
-    found = []
-    for split in splits:
-        halves = (scores[list(half)].sum(axis=0) for half in split)
-        first, second = (np.exp(half - half.max(axis=1, keepdims=True)) for half in halves)
-        found.append(float(_joined(first, second, rows.weights).hits.mean()))
-    return found
+def _share(joined: _Joined) -> float:
+    return float(joined.hits.mean()) if len(joined.hits) else 0.0
 
 
 def _splits(rows: Rows, key: bytes) -> Iterator[Split]:
@@ -223,30 +219,66 @@ def _splits(rows: Rows, key: bytes) -> Iterator[Split]:
 def _both(
     rows: Rows, original: pl.DataFrame, control: pl.DataFrame, sides: _Sides, split: Split, trust: Trust
 ) -> tuple[_Joined, _Joined]:
-    return (
-        _join(rows, original[sides.members], split, trust),
-        _join(rows, control[sides.controls], split, trust),
-    )
+    members, strangers = rows.cells(original[sides.members]), rows.cells(control[sides.controls])
+    halves = _Halves.of_rows(rows, split, (members, strangers))
+    return _join(halves, members, trust), _join(halves, strangers, trust)
 
 
-def _join(rows: Rows, people: pl.DataFrame, split: Split, trust: Trust) -> _Joined:
+@dataclass(frozen=True)
+class _Halves:
+    """The distinct halves of rows, those of the side that has fewer before the others.
+
+    ``sides`` are the columns of both, ``shown`` a row with each distinct half. The rows are in the order of
+    the fewer halves: ``starts`` is where those of each begin, and the number of rows; ``of`` is the other
+    half of each row, and ``weights`` how many people it stands for. ``swapped`` says that the second
+    party's is the side with fewer.
+    """
+
+    sides: Split
+    shown: tuple[NDArray[np.int64], NDArray[np.int64]]
+    starts: NDArray[np.int64]
+    of: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    swapped: bool
+
+    @classmethod
+    def of_rows(cls, rows: Rows, split: Split, people: Sequence[Cells]) -> _Halves:
+        """The halves of rows, as far as they differ for the people."""
+        one, other = (rows.distinct(half, people) for half in split)
+        swapped = len(other[0]) < len(one[0])
+        if swapped:
+            split, one, other = (split[1], split[0]), other, one
+        order = np.argsort(one[1], kind="stable")
+        starts = np.searchsorted(one[1][order], np.arange(len(one[0]) + 1))
+        return cls(split, (one[0], other[0]), starts, other[1][order], rows.weights[order], swapped)
+
+    def ratio(self, people: Cells, trust: Trust) -> NDArray[np.float64]:
+        """The likelihood that one row is behind a first half and a second one against that of a row for
+        each, up to a factor of the first half's, shape (people, people)."""
+        from sfumato.evidence.attacks.likeness_kernels import carried
+
+        fewer = np.empty((len(people), len(self.shown[0])), dtype=np.float32)
+        sums = np.empty_like(fewer)
+        for part, found in people.likelihoods(trust, self.sides[0], self.shown[0]):
+            fewer[part] = found
+        for part, found in people.likelihoods(trust, self.sides[1], self.shown[1]):
+            carried(found, self.starts, self.of, self.weights, sums[part])
+        if not self.swapped:
+            return np.asarray((fewer @ sums.T) / sums.sum(axis=1), dtype=np.float64)
+        alone = fewer @ np.add.reduceat(self.weights, self.starts[:-1])
+        return np.asarray((sums @ fewer.T) / alone, dtype=np.float64)
+
+
+def _join(halves: _Halves, people: Cells, trust: Trust) -> _Joined:
     """Each person's first half joined to one of the people's second halves."""
-    if not people.height:
+    if not len(people):
         return _Joined(np.zeros(0), np.zeros(0))
-    first, second = (rows.likelihoods(people, half, trust) for half in split)
-    return _joined(first, second, rows.weights)
-
-
-def _joined(first: NDArray[np.float32], second: NDArray[np.float32], weights: NDArray[np.float32]) -> _Joined:
-    """Joined by the likelihoods of the rows for either half, shape (people, rows) each."""
-    alone = second @ weights
-    # The likelihood of one row behind both halves against that of a row for each.
-    ratio = ((first * weights) @ second.T).astype(np.float64) / alone
+    ratio = halves.ratio(people, trust)
     best = ratio.max(axis=1)
     tied = ratio >= (best * (1 - _SAME))[:, None]
     hits = np.where(np.diagonal(tied), 1 / tied.sum(axis=1), 0.0)
     total = ratio.sum(axis=1)
-    return _Joined(hits, np.where(total > 0, best / np.maximum(total, 1e-300), 1 / len(first)))
+    return _Joined(hits, np.where(total > 0, best / np.maximum(total, 1e-300), 1 / len(people)))
 
 
 def _findings(
