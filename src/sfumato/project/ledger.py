@@ -30,9 +30,12 @@ CREATE TABLE IF NOT EXISTS releases (
     policy_digest TEXT NOT NULL,
     source_commitment TEXT NOT NULL,
     manifest_digest TEXT,
-    passed INTEGER NOT NULL CHECK (passed IN (0, 1))
+    passed INTEGER NOT NULL CHECK (passed IN (0, 1)),
+    answers INTEGER NOT NULL DEFAULT 0 CHECK (answers IN (0, 1))
 ) STRICT
 """
+#: For a ledger from before there were releases of answers.
+_ANSWERS = "ALTER TABLE releases ADD COLUMN answers INTEGER NOT NULL DEFAULT 0 CHECK (answers IN (0, 1))"
 _SPACES = """
 CREATE TABLE IF NOT EXISTS spaces (
     dataset TEXT NOT NULL,
@@ -47,7 +50,8 @@ CREATE TABLE IF NOT EXISTS spaces (
 class ReleaseRecord(Value):
     """One attempt: what was released (or refused) when, under which policy, from which source.
 
-    ``time`` is RFC 3339 in UTC; ``manifest_digest`` is None where no manifest was written.
+    ``time`` is RFC 3339 in UTC; ``manifest_digest`` is None where no manifest was written. ``answers`` says
+    that what it released are answers under differential privacy, and no rows.
     """
 
     id: int
@@ -57,6 +61,7 @@ class ReleaseRecord(Value):
     source_commitment: str
     manifest_digest: str | None
     passed: bool
+    answers: bool = False
 
 
 class Made(Value):
@@ -86,6 +91,7 @@ class Ledger:
         source_commitment: str,
         manifest_digest: str | None,
         passed: bool,
+        answers: bool = False,
         spaces: Iterable[str] = (),
     ) -> int:
         """Add an attempt; its number, which only ever grows.
@@ -93,12 +99,12 @@ class Ledger:
         Args:
             spaces: by which spaces of identities the people of the release can be found again.
         """
-        row = (dataset, time, policy_digest, source_commitment, manifest_digest, int(passed))
+        row = (dataset, time, policy_digest, source_commitment, manifest_digest, int(passed), int(answers))
         found = [(dataset, policy_digest, source_commitment, space) for space in spaces]
         with self._connection() as connection:
             cursor = connection.execute(
                 "INSERT INTO releases (dataset, time, policy_digest, source_commitment, manifest_digest,"
-                " passed) VALUES (?, ?, ?, ?, ?, ?)",
+                " passed, answers) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
             connection.executemany("INSERT OR IGNORE INTO spaces VALUES (?, ?, ?, ?)", found)
@@ -111,7 +117,7 @@ class Ledger:
             return ()
         with self._connection() as connection:
             rows = connection.execute(
-                "SELECT id, dataset, time, policy_digest, source_commitment, manifest_digest, passed"
+                "SELECT id, dataset, time, policy_digest, source_commitment, manifest_digest, passed, answers"
                 " FROM releases WHERE dataset = ? ORDER BY id",
                 (dataset,),
             ).fetchall()
@@ -119,7 +125,7 @@ class Ledger:
         return tuple(ReleaseRecord(**dict(zip(names, row, strict=True))) for row in rows)
 
     def earlier(self, made: Made, spaces: Iterable[str]) -> tuple[Made, ...]:
-        """The other releases that passed of the same dataset, or of any whose people are in these spaces.
+        """The other releases of rows that passed: of the same dataset, or of any with people in these spaces.
 
         Each is there once, in the order in which they first passed.
         """
@@ -128,6 +134,7 @@ class Ledger:
         with self._connection() as connection:
             rows = connection.execute(
                 "SELECT dataset, policy_digest, source_commitment FROM releases AS one WHERE passed = 1"
+                " AND answers = 0"
                 " AND (dataset = ? OR EXISTS (SELECT 1 FROM spaces WHERE spaces.dataset = one.dataset"
                 " AND spaces.policy_digest = one.policy_digest"
                 " AND spaces.source_commitment = one.source_commitment"
@@ -149,6 +156,8 @@ class Ledger:
                 connection.execute("PRAGMA synchronous = FULL")
                 with connection:
                     connection.execute(_SCHEMA)
+                    if "answers" not in {row[1] for row in connection.execute("PRAGMA table_info(releases)")}:
+                        connection.execute(_ANSWERS)
                     connection.execute(_SPACES)
                     yield connection
         except (sqlite3.Error, OSError) as error:

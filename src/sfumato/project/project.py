@@ -143,6 +143,7 @@ class Project:
         source_commitment: str,
         manifest_digest: str | None,
         passed: bool,
+        answers: bool = False,
     ) -> int:
         """Add an attempt to the ledger (:meth:`sfumato.project.ledger.Ledger.record`).
 
@@ -156,6 +157,7 @@ class Project:
             source_commitment=source_commitment,
             manifest_digest=manifest_digest,
             passed=passed,
+            answers=answers,
             spaces=self._people.spaces(made),
         )
 
