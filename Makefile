@@ -6,6 +6,7 @@ NAME ?= alcohol
 OUT ?= demo
 
 # What a demo needs beyond the base install: EXTRA_<name>.
+EXTRA_hospital := deep,images
 EXTRA := $(EXTRA_$(NAME))
 
 .PHONY: demo test check bench docs clean

@@ -8,16 +8,24 @@ from typing import TYPE_CHECKING
 from sfumato.core.registry import Registry
 
 if TYPE_CHECKING:
-    from sfumato.pipeline.verbs import Outcome, Watch
+    from sfumato.demos.hospital import ImageOutcome
+    from sfumato.pipeline.outcome import Outcome, Watch
 
-DEMOS = Registry("demo", {"alcohol": "sfumato.demos.alcohol:prepare"})
+HOSPITAL = "hospital"
+#: A demo of a table prepares data and policy for the pipeline; one of images walks its own way.
+DEMOS = Registry(
+    "demo", {"alcohol": "sfumato.demos.alcohol:prepare", HOSPITAL: "sfumato.demos.hospital:walk"}
+)
 
 
-def run_demo(name: str, folder: Path, watch: Watch) -> Outcome:
+def run_demo(name: str, folder: Path, watch: Watch, images: Path | None = None) -> Outcome | ImageOutcome:
     """Prepare a demo's data and policy in a folder and walk the whole way there.
 
+    Args:
+        images: the caller's own images, for the hospital's demo.
+
     Raises:
-        InputError: there is no such demo, or the folder cannot be written.
+        InputError: there is no such demo, it takes no images, or the folder cannot be written.
     """
     from sfumato.core.errors import InputError
     from sfumato.pipeline.snapshot import Snapshot
@@ -27,6 +35,13 @@ def run_demo(name: str, folder: Path, watch: Watch) -> Outcome:
     from sfumato.project.project import FOLDER
 
     prepare = DEMOS.resolve(name)
+    if name == HOSPITAL:
+        walked: ImageOutcome = prepare(folder, watch, images)
+        return walked
+    if images is not None:
+        raise InputError(
+            "usage", f"the demo {name} takes no images", remedy="sfumato demo hospital --images DIR"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         policy = prepare(folder)
