@@ -21,6 +21,12 @@ from benchmarks import (
     utility,
     wp216,
 )
+from benchmarks.dp import accounting as dp_accounting
+from benchmarks.dp import audits as dp_audits
+from benchmarks.dp import drawings as dp_drawings
+from benchmarks.dp import images as dp_images
+from benchmarks.dp import queries as dp_queries
+from benchmarks.dp import training as dp_training
 
 ALL = {
     "anchors": anchors.main,
@@ -38,6 +44,12 @@ ALL = {
     "utility": utility.main,
     "knowing_attacks": knowing_attacks.main,
     "tune": tune.main,
+    "dp_accounting": dp_accounting.main,
+    "dp_audits": dp_audits.main,
+    "dp_drawings": dp_drawings.main,
+    "dp_images": dp_images.main,
+    "dp_queries": dp_queries.main,
+    "dp_training": dp_training.main,
 }
 
 

@@ -66,8 +66,9 @@ def child(folder: Path) -> None:
     """Run the policy in this process and print what it took."""
     from sfumato.classes.table import TupleTable
     from sfumato.pipeline import fitting
+    from sfumato.pipeline.outcome import Watch
     from sfumato.pipeline.snapshot import Snapshot
-    from sfumato.pipeline.verbs import Watch, run
+    from sfumato.pipeline.verbs import run
     from sfumato.policy.load import load_policy
     from sfumato.project import Project
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from docs.commands import cli_page
@@ -17,9 +18,11 @@ from docs.parts import (
     hierarchies_page,
     privacy_models_page,
     probes_page,
+    queries_page,
 )
+from docs.picture import epsilon_svg
 from docs.policy import policy_page
-from docs.python import api_page
+from docs.python import api_page, room_page
 from docs.schema import policy_schema
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -31,10 +34,13 @@ PAGES = {
     "hierarchies.md": hierarchies_page,
     "privacy-models.md": privacy_models_page,
     "probes.md": probes_page,
+    "queries.md": queries_page,
     "detectors.md": detectors_page,
     "errors.md": errors_page,
     "cli.md": cli_page,
     "api.md": api_page,
+    **{f"api-{room}.md": partial(room_page, room) for room in ("audit", "dp", "images")},
+    "epsilon.svg": epsilon_svg,
 }
 
 

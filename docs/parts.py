@@ -10,9 +10,12 @@ from pydantic import BaseModel
 from docs.words import docstring, field_rows, first_line, page, prose, table
 from sfumato.anonymity import MEASURES, MODELS
 from sfumato.core.registry import Registry
+from sfumato.dp.queries import QUERIES
 from sfumato.evidence import ATTACKS, FAIRNESS, UTILITY
 from sfumato.evidence.attacks.external import REPORT as EXTERNAL
-from sfumato.gate import FLOOR
+from sfumato.evidence.guarantee import REPORT as GUARANTEE
+from sfumato.evidence.models.skill import REPORT as SKILL
+from sfumato.gate import COMPOSED, FLOOR, PRIVATE_FLOOR
 from sfumato.hierarchies import HIERARCHIES
 from sfumato.inventory.detectors import DETECTORS
 from sfumato.inventory.detectors.national import SCHEMES
@@ -64,14 +67,15 @@ def privacy_models_page() -> str:
 
 def probes_page() -> str:
     """Attacks, utility and fairness, with every metric."""
-    floor = ", ".join(f"`{bound}`" for bound in FLOOR)
+    floor, composed = (", ".join(f"`{bound}`" for bound in bounds) for bounds in (FLOOR, COMPOSED))
     return page(
         "Probes and metrics",
         "A probe measures a release. A policy names probes under `evidence`, and thresholds on their "
         "metrics under `gate`. Every figure is a finding with a value, a 95 % interval unless it is a "
         "complete count, the same figure before, and where it applies what chance and a control give. "
         "[What the measures are](../explanation/measures.md) has the definitions.",
-        f"The floor that every release is held to: {floor}.",
+        f"The floor that every release is held to: {floor}. Where people of an earlier release are in it, "
+        f"also: {composed}.",
         "## Attacks",
         "Named under `evidence.attacks`. Class risks (`uniqueness`) are measured whether asked for or not.",
         *_probes(ATTACKS),
@@ -84,6 +88,23 @@ def probes_page() -> str:
         "## Fairness",
         "Written as `evidence.fairness: {groups: [...]}`.",
         *_probes(FAIRNESS),
+    )
+
+
+def queries_page() -> str:
+    """The queries under differential privacy, and the figures on their cost."""
+    return page(
+        "Queries under differential privacy",
+        "A policy writes `dp: {queries: [{query: NAME, why: ..., ...}]}`; Python has a function of the name "
+        "in `sf.dp`. Bounds and categories are declared, and never read from the data. "
+        "[Release answers](../how-to/release-answers.md) shows it.",
+        *_parts(QUERIES),
+        "## What a release of answers or of a model is judged by",
+        f"The floor that it is held to: {', '.join(f'`{bound}`' for bound in PRIVATE_FLOOR)}.",
+        _metrics(GUARANTEE.metrics, GUARANTEE.units),
+        "## What tests a model in the house",
+        "On people who did not teach it; nobody charged these figures, so they go to custody alone.",
+        _metrics(SKILL.metrics, SKILL.units),
     )
 
 

@@ -8,7 +8,8 @@ from typing import get_args
 from pydantic import BaseModel
 
 from docs.words import docstring, field_rows, page, table
-from sfumato.policy.model import Part, Policy
+from sfumato.policy.model import Policy
+from sfumato.policy.parts import Part
 
 #: What a part is written as, for the keys that hold one.
 _PARTS = {
@@ -16,6 +17,7 @@ _PARTS = {
     ("Column", "hierarchy"): "`{kind: NAME, ...}` or a name: see [hierarchies](hierarchies.md)",
     ("Anonymity", "models"): "list of `{model: NAME, ...}`: see [privacy models](privacy-models.md)",
     ("Anonymity", "measure"): "a name: see [measures](privacy-models.md#measures)",
+    ("DifferentialPrivacy", "queries"): "list of `{query: NAME, why: ..., ...}`: see [queries](queries.md)",
     ("Evidence", "attacks"): "list of names or `{NAME: {...}}`: see [attacks](probes.md#attacks)",
     ("Evidence", "utility"): "list of names or `{NAME: {...}}`: see [utility](probes.md#utility)",
     ("Evidence", "fairness"): "parameters: see [fairness](probes.md#fairness)",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Container, Iterable
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from pydantic import BaseModel
@@ -18,17 +19,19 @@ from sfumato.core.errors import SfumatoError
 WIDTH = 100
 _ARGUMENT = re.compile(r"^    (\w[\w, ]*): ")
 _EMPTY = re.compile(r"^Args:\n\n", re.MULTILINE)
-_SEE = re.compile(r"; see :func:`([\w.]+)`\.")
+_SEE = re.compile(r"; see :func:`(\w+(?:\.\w+)+)`\.")
 
 
-def names() -> list[str]:
-    """The public names that the page explains."""
-    return [name for name in sfumato.__all__ if not name.startswith("__")]
+def names(module: ModuleType = sfumato) -> list[str]:
+    """The public names that a page explains."""
+    return [name for name in module.__all__ if not name.startswith("__")]
 
 
 def api_page() -> str:
     """Functions first, then values, then errors."""
     things = {name: getattr(sfumato, name) for name in names()}
+    rooms = {name: thing for name, thing in things.items() if inspect.ismodule(thing)}
+    things = {name: thing for name, thing in things.items() if name not in rooms}
     functions = {name: thing for name, thing in things.items() if inspect.isfunction(thing)}
     errors = {
         name: thing
@@ -49,6 +52,27 @@ def api_page() -> str:
             ([f"`{name}`", str(kind.exit_code), first_line(kind)] for name, kind in errors.items()),
         ),
         "Every one has `code`, `what`, `where` and `remedy`; see [errors](errors.md).",
+        "## Namespaces",
+        table(
+            ("name", "what is in it"),
+            ([f"[`{name}`](api-{name}.md)", first_line(thing)] for name, thing in rooms.items()),
+        ),
+    )
+
+
+def room_page(room: str) -> str:
+    """The page of a namespace such as ``sf.dp``: its functions, then its classes."""
+    module = getattr(sfumato, room)
+    things = {name: getattr(module, name) for name in names(module)}
+    functions = {name: thing for name, thing in things.items() if inspect.isfunction(thing)}
+    values = {name: thing for name, thing in things.items() if name not in functions}
+    return page(
+        f"Python: sf.{room}",
+        inspect.getdoc(module) or "",
+        "## Functions",
+        *(block for name, thing in functions.items() for block in _function(name, thing)),
+        *(["## Classes"] if values else []),
+        *(block for name, thing in values.items() for block in _value(name, thing)),
     )
 
 
@@ -97,8 +121,14 @@ def _signature(name: str, signature: inspect.Signature) -> str:
 
 def _value(name: str, kind: type) -> Iterable[str]:
     yield f"### {name}"
+    if not is_dataclass(kind) and not issubclass(kind, BaseModel):
+        made = inspect.signature(kind.__init__)
+        own = [each for each in made.parameters.values() if each.name != "self"]
+        yield f"```text\n{_signature(name, made.replace(parameters=own, return_annotation=name))}\n```"
     yield docstring(kind)
-    yield table(("field", "type"), _fields(kind))
+    listed = _fields(kind)
+    if listed:
+        yield table(("field", "type"), listed)
     members = [
         [f"`{member}`", first_line(thing)]
         for member, thing in vars(kind).items()
@@ -109,7 +139,10 @@ def _value(name: str, kind: type) -> Iterable[str]:
 
 
 def _fields(kind: Any) -> list[list[str]]:
-    names = kind.model_fields if issubclass(kind, BaseModel) else [field.name for field in fields(kind)]
+    if issubclass(kind, BaseModel):
+        names = list(kind.model_fields)
+    else:
+        names = [field.name for field in fields(kind)] if is_dataclass(kind) else []
     annotations = {name: hint for base in reversed(kind.__mro__) for name, hint in _annotations(base)}
     return [[f"`{name}`", f"`{annotations[name]}`"] for name in names if not name.startswith("_")]
 

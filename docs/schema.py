@@ -13,7 +13,9 @@ from typing import Any
 from docs.parts import FILLED_IN
 from sfumato.anonymity import MEASURES, MODELS
 from sfumato.core.registry import Registry
+from sfumato.dp.queries import QUERIES
 from sfumato.evidence import ATTACKS, FAIRNESS, UTILITY, probe
+from sfumato.evidence.guarantee import REPORT as GUARANTEE
 from sfumato.hierarchies import HIERARCHIES
 from sfumato.policy.model import Policy
 from sfumato.transforms import TRANSFORMS
@@ -35,6 +37,11 @@ def policy_schema() -> str:
     anonymity["models"]["items"] = {"anyOf": _union(MODELS, "model", definitions)}
     anonymity["measure"] |= {"anyOf": [{"enum": list(MEASURES)}, _OUTSIDE]}
     del anonymity["measure"]["type"]
+    private = definitions["DifferentialPrivacy"]["properties"]
+    private["queries"]["items"] = {"anyOf": _union(QUERIES, "query", definitions)}
+    # A list stands for its categories.
+    categories = definitions["Domain"]["properties"]["categories"]["anyOf"][0]
+    definitions["Domain"] = {"anyOf": [definitions["Domain"], categories]}
     evidence = definitions["Evidence"]["properties"]
     for key, registry in (("attacks", ATTACKS), ("utility", UTILITY)):
         evidence[key]["items"] = {"anyOf": _probes(registry, definitions)}
@@ -125,4 +132,4 @@ def _params(name: str, kind: Any, definitions: Schema) -> Schema:
 
 def _metrics() -> list[str]:
     names = (name for registry in (ATTACKS, UTILITY, FAIRNESS) for name in registry)
-    return [metric for name in names for metric in probe(name).metrics]
+    return [*(metric for name in names for metric in probe(name).metrics), *GUARANTEE.metrics]

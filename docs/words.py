@@ -68,6 +68,8 @@ def type_words(schema: Mapping[str, Any], definitions: Mapping[str, Any] | None 
 def _simple(schema: Mapping[str, Any], definitions: Mapping[str, Any] | None) -> str:
     kind = schema.get("type")
     if kind == "array":
+        if "prefixItems" in schema:
+            return "list of " + ", ".join(type_words(each, definitions) for each in schema["prefixItems"])
         inner = type_words(schema.get("items", {}), definitions)
         return "list of " + _plural(inner)
     if kind == "object":

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sfumato import dp, images
     from sfumato.anonymity.assess import Assessment
     from sfumato.api import (
         Result,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     )
     from sfumato.core.errors import InputError, PolicyError, RefusedError, SfumatoError
     from sfumato.core.values import Decision, Finding, Inventory, Plan
+    from sfumato.evidence import audits as audit
     from sfumato.evidence.models.membership import ModelAttack, attack_model
     from sfumato.tuning.outcome import Tuned
 
@@ -62,6 +64,9 @@ _PLACES = {
     **dict.fromkeys(("Decision", "Finding", "Inventory", "Plan"), "sfumato.core.values"),
 }
 
+#: Rooms that are namespaces of their own: ``sf.dp.Budget``.
+_ROOMS = {"audit": "sfumato.evidence.audits", "dp": "sfumato.dp", "images": "sfumato.images"}
+
 __all__ = [
     "Assessment",
     "Decision",
@@ -78,8 +83,11 @@ __all__ = [
     "__version__",
     "attack",
     "attack_model",
+    "audit",
     "check",
+    "dp",
     "evaluate",
+    "images",
     "inspect",
     "mapping",
     "people_at_risk",
@@ -92,6 +100,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(_ROOMS[name])
     if name in _PLACES:
         return getattr(import_module(_PLACES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -29,6 +29,9 @@ from sfumato.tuning.asked import asked_from, load_asked
 from sfumato.tuning.budget import budget_of
 from sfumato.tuning.outcome import Tuned
 
+#: The ending of a file that holds a model.
+MODEL = ".safetensors"
+
 PolicyLike = str | Path | Mapping[str, Any]
 
 
@@ -37,14 +40,15 @@ class Result:
     """What a run found, did and decided.
 
     ``folder`` is the release, ``None`` for a plan. ``data`` reads the released rows in the kind of
-    table that was given (Polars where the source was files).
+    table that was given (Polars where the source was files). ``kept`` are findings that stay in the house.
     """
 
-    inventory: Inventory
+    inventory: Inventory | None
     plan: Plan
     findings: tuple[Finding, ...]
     decision: Decision | None
     folder: Path | None
+    kept: tuple[Finding, ...] = ()
     _model: Any = None
     _types: Any = None
 
@@ -58,17 +62,38 @@ class Result:
         """The released rows.
 
         Raises:
-            InputError: ``usage`` where there are none: a plan, or a release that the gate refused.
+            InputError: ``usage`` where there are none: a plan, a model, or a release that the gate refused.
         """
-        if not self.passed or self.folder is None:
-            raise InputError("usage", "there are no released rows", remedy="see .decision for the reasons")
-        engine, (path, *_) = LocalEngine(), sorted((self.folder / DATA).iterdir())
+        engine, path = LocalEngine(), self._file()
+        if path.suffix == MODEL:
+            raise InputError("usage", "a model left, and no rows", remedy="it is .model")
         frame = (
             engine.scan(FileSource((path,), path.suffix[1:], types=self._types))
             .drop(ROW)
             .collect(engine="streaming")
         )
         return like(frame, self._model)
+
+    @cached_property
+    def model(self) -> Any:
+        """The released model, as an estimator of scikit-learn's kind.
+
+        Raises:
+            InputError: ``usage`` where there is none.
+        """
+        from sfumato.dp.training.saved import loaded
+
+        path = self._file()
+        if path.suffix != MODEL:
+            raise InputError("usage", "rows left, and no model", remedy="they are .data")
+        return loaded(path)
+
+    def _file(self) -> Path:
+        if not self.passed or self.folder is None:
+            raise InputError(
+                "usage", "there are no released rows, and no model", remedy="see .decision for the reasons"
+            )
+        return min((self.folder / DATA).iterdir())
 
     def finding(self, metric: str, target: str = "release") -> Finding:
         """One finding by its metric and target; KeyError if there is none."""
@@ -163,7 +188,7 @@ def plan(policy: PolicyLike, data: Any = None, *, project: str | Path | None = N
     """Fit a policy and see what would happen; nothing is written. Arguments and errors as :func:`run`."""
     loaded, snapshot = _opened(policy, data, project)
     found = verbs.plan(loaded, snapshot)
-    return Result(found.inventory, found.plan, (), None, None, data)
+    return Result(found.inventory, found.plan, found.findings, None, None, _model=data)
 
 
 def run(
@@ -193,7 +218,14 @@ def run(
     found = verbs.run(loaded, snapshot, Path(output))
     assert found.release is not None
     return Result(
-        found.inventory, found.plan, found.findings, found.decision, found.release.folder, data, found.types
+        found.inventory,
+        found.plan,
+        found.findings,
+        found.decision,
+        found.release.folder,
+        found.kept,
+        data,
+        found.types,
     )
 
 

@@ -24,6 +24,12 @@ COMPOSED = (
     Threshold(metric="composition.worst_class", at_most=0.2, least_n=1),
     Threshold(metric="composition.joined_broken", at_most=0.0, least_n=1),
 )
+#: What a release under differential privacy is held to instead: beyond an epsilon of 10 the guarantee says
+#: little of anybody (Ponomareva et al., *How to DP-fy ML*, JAIR 77, 2023, section 5.2).
+PRIVATE_FLOOR = (
+    Threshold(metric="dp.epsilon", at_most=10.0, least_n=1),
+    Threshold(metric="dp.delta", at_most=1e-5, least_n=1),
+)
 #: Figures on earlier releases, which the first one of its people does not have.
 _COMPOSITION = "composition."
 
@@ -37,10 +43,17 @@ def thresholds(policy: Policy, earlier: int = 0) -> tuple[Threshold, ...]:
     Args:
         earlier: how many releases of the same people left before; without any there is no composition.
     """
-    bounds = (*FLOOR, *(COMPOSED if earlier else ()))
+    bounds = floors(policy, earlier)
     floor = tuple(bound for bound in bounds if not _replaced(policy, bound))
     own = (t for t in policy.gate if earlier or not t.metric.startswith(_COMPOSITION))
     return (*floor, *own)
+
+
+def floors(policy: Policy, earlier: int = 0) -> tuple[Threshold, ...]:
+    """The built-in bounds that a policy's release is held to."""
+    if policy.dp is not None:
+        return PRIVATE_FLOOR
+    return (*FLOOR, *(COMPOSED if earlier else ()))
 
 
 def _replaced(policy: Policy, bound: Threshold) -> bool:
@@ -96,12 +109,12 @@ def _words(threshold: Threshold, met: Sequence[Finding]) -> tuple[bool, str]:
     if len(met) > 1:
         return False, "it was measured more than once, and none of the figures is the one to judge by"
     (finding,) = met
-    if finding.status != "measured" or finding.value is None:
+    if finding.status not in ("measured", "proven") or finding.value is None:
         return (
             False,
             f"{finding.status.replace('-', ' ')}: {finding.note}" if finding.note else "not measured",
         )
-    if finding.n < threshold.least_n:
+    if finding.status == "measured" and finding.n < threshold.least_n:
         return False, f"it rests on too few people: at least {threshold.least_n} are asked for"
     worst = finding.high if threshold.at_most is not None else finding.low
     if worst is None:

@@ -17,6 +17,7 @@ from sfumato.contracts import Comparison
 from sfumato.demos.alcohol import prepare
 from sfumato.engines.local import LocalEngine
 from sfumato.pipeline import revisit, verbs
+from sfumato.pipeline.outcome import Watch
 from sfumato.pipeline.snapshot import Snapshot
 from sfumato.policy.load import load_policy, policy_from
 from sfumato.project import Project
@@ -358,7 +359,7 @@ def test_a_key_that_does_not_tell_rows_apart_is_refused(run: Callable[..., Any])
         run(policy(COLUMNS, {"key": "region"}, anonymity=FIVE), table())
 
 
-class _Meddling(verbs.Watch):
+class _Meddling(Watch):
     """Changes the source while a run is at work on it."""
 
     def __init__(self, source: Path) -> None:

@@ -255,6 +255,25 @@ FULL: dict[str, Any] = {
 }
 
 
+PRIVATE: dict[str, Any] = {
+    "sfumato": 1,
+    "dataset": {"name": "p", "source": {"path": "p.csv"}},
+    "dp": {
+        "budget": {"epsilon": 2, "delta": 0.000001},
+        "epsilon": 1,
+        "training": {
+            "model": "linear-regression",
+            "target": "pay",
+            "range": [0, 9],
+            "bounds": {"age": [0, 99]},
+            "size": 100,
+            "why": "x",
+        },
+        "delta": 0.0000001,
+    },
+}
+
+
 @pytest.mark.parametrize("section", list(sections(Policy)), ids=lambda section: ".".join(section[0]) or "top")
 def test_an_unknown_key_gets_the_nearest_right_one_at_every_depth(
     tmp_path: Path, section: tuple[tuple[str, ...], list[str]]
@@ -262,7 +281,7 @@ def test_an_unknown_key_gets_the_nearest_right_one_at_every_depth(
     place, keys = section
     import copy
 
-    policy = copy.deepcopy(FULL)
+    policy = copy.deepcopy(PRIVATE if place[:1] == ("dp",) else FULL)
     inner: Any = policy
     for key in place:
         inner = inner[key]

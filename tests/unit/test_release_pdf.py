@@ -246,7 +246,7 @@ def test_scripts_that_the_fonts_have_are_set(name: str) -> None:
         ("\U0001f600", ["[U+1F600]"]),
         ("\ue000", ["[U+E000]"]),
         ("a\ufeffb", ["[U+FEFF]"]),
-        ("a\ufffeb", ["[U+FFFE]"]),
+        ("a\ufffeb", ["\\ufffe"]),
         ("a\u202eb", ["\\u202e"]),
         ("a\x07b", ["\\x07"]),
     ],

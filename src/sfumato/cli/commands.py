@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sfumato.cli.audit import audit
+from sfumato.cli.budget import budget
+
 if TYPE_CHECKING:
     from sfumato.pipeline.snapshot import Snapshot
     from sfumato.policy.load import LoadedPolicy
@@ -38,14 +41,20 @@ def demo(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The folder for everything it makes.")
     ] = Path("demo"),
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="For the demo hospital: a folder with DICOM files and labels.csv, or an .npz file."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Walk the whole way on a real survey of people: nothing to prepare."""
-    from sfumato.cli import show
+    """Walk the whole way on a real survey of people, or on a hospital's images: nothing to prepare."""
+    from sfumato.cli import terminal
     from sfumato.demos import run_demo
 
-    with show.watching(as_json) as watch:
-        outcome = run_demo(name, output, watch)
+    with terminal.watching(as_json) as watch:
+        outcome = run_demo(name, output, watch, images)
     _finish(outcome, as_json)
 
 
@@ -69,20 +78,20 @@ def inspect(
     as_json: JsonOption = False,
 ) -> None:
     """See what a dataset is: what identifies people, what is sensitive, what the target needs."""
-    from sfumato.cli import show
+    from sfumato.cli import show_data, terminal
     from sfumato.engines.sources import FileSource
     from sfumato.pipeline.verbs import inspect_source
     from sfumato.policy.draft import write_draft
 
     found = FileSource.find(source, Path(), separator=separator, encoding=encoding, missing=missing or ())
-    with show.watching(as_json) as watch:
+    with terminal.watching(as_json) as watch:
         inventory = inspect_source(found, target=target, subject=subject, watch=watch)
     if output is not None:
         write_draft(inventory, found, place=Path(source), path=output, subject=subject, replace=force)
     if as_json:
         _print_json(inventory.model_dump(mode="json"))
     else:
-        show.inventory(inventory, output)
+        show_data.inventory(inventory, output)
 
 
 def risk(
@@ -113,12 +122,12 @@ def risk(
     as_json: JsonOption = False,
 ) -> None:
     """Check data as they are against every privacy model at once; nothing is changed."""
-    from sfumato.cli import show
+    from sfumato.cli import show_data, terminal
     from sfumato.engines.sources import FileSource
     from sfumato.pipeline.verbs import assess_source
 
     found = FileSource.find(source, Path(), separator=separator, encoding=encoding, missing=missing or ())
-    with show.watching(as_json) as watch:
+    with terminal.watching(as_json) as watch:
         assessment = assess_source(
             found,
             None if quasi is None else _names(quasi),
@@ -131,19 +140,19 @@ def risk(
     if as_json:
         _print_json(assessment.to_dict())
     else:
-        show.assessment(assessment)
+        show_data.assessment(assessment)
 
 
 def check(policy: PolicyArgument, project: ProjectOption = None, as_json: JsonOption = False) -> None:
     """Find what is wrong with a policy, with file, line and remedy."""
-    from sfumato.cli import show
+    from sfumato.cli import show, terminal
     from sfumato.core.errors import EXIT_WRONG_INPUT, PolicyError
     from sfumato.pipeline import verbs
     from sfumato.policy.checks import undecided
 
     try:
         loaded, snapshot = _opened(policy, project)
-        with show.watching(as_json) as watch:
+        with terminal.watching(as_json) as watch:
             watch.stage("checking the policy against its source")
             problems = verbs.check(loaded, snapshot)
         dropped = undecided(loaded.policy, snapshot.columns)
@@ -164,27 +173,28 @@ def check(policy: PolicyArgument, project: ProjectOption = None, as_json: JsonOp
 
 def plan(policy: PolicyArgument, project: ProjectOption = None, as_json: JsonOption = False) -> None:
     """Fit a policy and show what would happen; nothing is written."""
-    from sfumato.cli import show
+    from sfumato.cli import show, show_private, terminal
     from sfumato.pipeline import verbs
 
     loaded, snapshot = _opened(policy, project)
-    with show.watching(as_json) as watch:
+    with terminal.watching(as_json) as watch:
         outcome = verbs.plan(loaded, snapshot, watch)
     if as_json:
         _print_json(outcome.summary())
     else:
-        show.plan(outcome)
+        shown = show_private if outcome.plan.private is not None else show
+        shown.plan(outcome)
 
 
 def run(
     policy: PolicyArgument, output: OutputOption, project: ProjectOption = None, as_json: JsonOption = False
 ) -> None:
     """Go the whole way: transform, attack the result, decide, release or refuse."""
-    from sfumato.cli import show
+    from sfumato.cli import terminal
     from sfumato.pipeline import verbs
 
     loaded, snapshot = _opened(policy, project)
-    with show.watching(as_json) as watch:
+    with terminal.watching(as_json) as watch:
         outcome = verbs.run(loaded, snapshot, output, watch)
     _finish(outcome, as_json)
 
@@ -223,7 +233,7 @@ def tune(
     as_json: JsonOption = False,
 ) -> None:
     """Search policies for the frontier of measured risk and measured use; nothing is released."""
-    from sfumato.cli import show
+    from sfumato.cli import show_tuned, terminal
     from sfumato.core.errors import EXIT_GATE_REFUSED
     from sfumato.tuning.asked import load_asked
     from sfumato.tuning.budget import budget_of
@@ -232,12 +242,12 @@ def tune(
     limit = budget_of(budget, trials)
     asked = load_asked(space).aiming(minimize or (), maximize or (), at_most or (), at_least or ())
     loaded, snapshot = _opened(policy, project)
-    with show.watching(as_json) as watch:
+    with terminal.watching(as_json) as watch:
         tuned = search(loaded, snapshot, asked, budget=limit, folder=output, resume=resume, watch=watch)
     if as_json:
         _print_json(tuned.document())
     else:
-        show.tuned(tuned)
+        show_tuned.tuned(tuned)
     if tuned.best is None:
         raise typer.Exit(EXIT_GATE_REFUSED)
 
@@ -256,10 +266,10 @@ def attack(
     as_json: JsonOption = False,
 ) -> None:
     """Attack a release again, with custody and the original at hand."""
-    from sfumato.cli import show
+    from sfumato.cli import terminal
     from sfumato.pipeline import revisit
 
-    with show.watching(as_json) as watch:
+    with terminal.watching(as_json) as watch:
         findings = revisit.attack(
             folder, against=against, truth=truth, policy=policy, project=project, watch=watch
         )
@@ -273,10 +283,10 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure utility and fairness of a release against the original."""
-    from sfumato.cli import show
+    from sfumato.cli import terminal
     from sfumato.pipeline import revisit
 
-    with show.watching(as_json) as watch:
+    with terminal.watching(as_json) as watch:
         findings = revisit.evaluate(folder, policy=policy, project=project, watch=watch)
     _show_findings(findings, "utility and fairness", as_json)
 
@@ -317,13 +327,16 @@ def _opened(policy: Path, project: Path | None) -> tuple[LoadedPolicy, Snapshot]
 
 
 def _finish(outcome: Any, as_json: bool) -> None:
-    from sfumato.cli import show
+    from sfumato.cli import show, show_private
     from sfumato.core.errors import EXIT_GATE_REFUSED
 
     if as_json:
         _print_json(outcome.summary())
+    elif hasattr(outcome, "told"):
+        show.lines(outcome.told())
     else:
-        show.outcome(outcome)
+        shown = show_private if outcome.plan.private is not None else show
+        shown.outcome(outcome)
     if outcome.decision is not None and not outcome.decision.passed:
         raise typer.Exit(EXIT_GATE_REFUSED)
 
@@ -355,4 +368,6 @@ ALL: tuple[Callable[..., None], ...] = (
     attack,
     evaluate,
     verify,
+    budget,
+    audit,
 )

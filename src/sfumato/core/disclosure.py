@@ -61,8 +61,11 @@ def publish(finding: Finding) -> Finding:
     """The finding as it may be published.
 
     A withheld finding keeps its name and status, and its note says so; its figures are gone. One that
-    was not measured keeps its own note, and what stands beside it is treated alike.
+    was not measured keeps its own note, and what stands beside it is treated alike. A proven one tells of
+    no people, and is published as it is.
     """
+    if finding.status == "proven":
+        return finding
     measured = finding.status == "measured"
     if finding.n < LEAST:
         gone = dict.fromkeys(_FIGURES)

@@ -164,6 +164,35 @@ class AnonymityPlan(Value):
     why: tuple[dict[str, Any], ...] = ()
 
 
+class PrivatePlan(Value):
+    """What a release under differential privacy is asked, and what it costs; nothing in it is of the data.
+
+    ``asked`` are the questions as the policy has them. ``epsilon`` and ``delta`` are the cost of this release
+    by ``accounting`` (pld, rdp or basic) where people are added or removed, ``replace_epsilon`` the same
+    where one is replaced by another. ``event`` is what was charged, in words. ``rows_per_subject`` is the
+    bound on the rows of a person where people have several. ``secure`` says that the noise came from a
+    cryptographic source. ``budget`` is the dataset's: declared, and spent with this release. ``unbounded``
+    counts releases of the same people that left without differential privacy. ``review`` has questions on
+    the parameters, each with what was found and its level (fine, note or warning).
+    """
+
+    kind: Literal["statistics", "model"]
+    asked: tuple[dict[str, Any], ...]
+    unit: Literal["row", "subject"]
+    relation: Literal["add-remove", "replace-one"]
+    epsilon: float
+    delta: float
+    replace_epsilon: float
+    accounting: str
+    event: str
+    rows_per_subject: int | None = None
+    secure: bool
+    budget: dict[str, float | str] = {}
+    unbounded: int = 0
+    review: tuple[dict[str, str], ...] = ()
+    notices: tuple[str, ...] = ()
+
+
 class Plan(Value):
     """A policy fitted to a snapshot: what each column and the table will go through.
 
@@ -177,6 +206,7 @@ class Plan(Value):
     holdout_rows: int
     steps: tuple[Step, ...]
     anonymity: AnonymityPlan | None = None
+    private: PrivatePlan | None = None
 
     def step(self, column: str) -> Step:
         """The step of one column; KeyError if there is none."""
@@ -198,8 +228,11 @@ Unit = Literal[
     "distance",
     "correlation",
     "difference",
+    "epsilon",
+    "delta",
+    "number",
 ]
-Status = Literal["measured", "not-measured", "no-power", "error"]
+Status = Literal["measured", "proven", "not-measured", "no-power", "error"]
 
 
 class Finding(Value):
@@ -211,7 +244,8 @@ class Finding(Value):
     original rows, ``baseline`` what blind guessing gives, ``control`` what the same procedure gives
     on people who are not in the release. ``n`` is the number of people it rests on. ``assumes``
     says what the attacker or learner is taken to know, ``note`` what the reader must know, such as
-    why there is no figure. A status other than "measured" passes no threshold.
+    why there is no figure. A figure that follows from the method alone, such as an epsilon, is "proven" and
+    rests on no people; another status than these two passes no threshold.
     """
 
     metric: str

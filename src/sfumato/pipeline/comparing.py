@@ -19,7 +19,7 @@ from sfumato.pipeline.fitting import Fitted, fit
 from sfumato.pipeline.population import population_counter
 from sfumato.pipeline.snapshot import IDENTITY, UNIT, Snapshot, part_of
 from sfumato.pipeline.subjects import histories_of, one_row_each, people_alike, people_of
-from sfumato.policy.model import Part
+from sfumato.policy.parts import Part
 
 Count = Callable[[Sequence[str]], pl.DataFrame]
 

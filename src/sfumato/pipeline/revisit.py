@@ -16,10 +16,13 @@ from sfumato.engines.sources import FileSource
 from sfumato.evidence.attacks.external import link_register
 from sfumato.pipeline.comparing import compare, counted, evidence
 from sfumato.pipeline.fitting import fit
+from sfumato.pipeline.outcome import Watch
+from sfumato.pipeline.private import refuse_answers
 from sfumato.pipeline.snapshot import Snapshot
-from sfumato.pipeline.verbs import Watch, counter
+from sfumato.pipeline.verbs import counter
 from sfumato.policy.load import load_policy
-from sfumato.policy.model import Evidence, Part, Policy
+from sfumato.policy.model import Evidence, Policy
+from sfumato.policy.parts import Part
 from sfumato.project import Project, locate
 from sfumato.project.keys import KEYS
 from sfumato.project.project import FOLDER, PUBLIC_KEY
@@ -98,23 +101,9 @@ def reopen(folder: Path, policy: Path | None, project: Path | None, watch: Watch
     The plan is fitted again, which for the same policy, source and key gives the same plan, and is
     compared with the one in custody.
     """
-    watch.stage("verifying the release")
-    opened = Project.open(find_project(folder, policy, project), create=False)
-    checked = verify(folder / RELEASE, key_pem=opened.public_key_pem())
-    if not checked.intact:
-        raise InputError(
-            "release-altered", checked.words, where=str(folder / RELEASE), remedy="fetch it again"
-        )
-    watch.stage("opening custody")
-    custody = open_custody(folder / CUSTODY, opened)
-    if committed(folder / RELEASE) != dict(custody.commitments):
-        raise InputError(
-            "custody-closed",
-            "it is the custody of another release",
-            where=str(folder / CUSTODY),
-            remedy="put release/ and custody/ of one run side by side",
-        )
-    snapshot = _snapshot(custody, opened, policy)
+    opened, custody = open_again(folder, policy, project, watch)
+    refuse_answers(custody.plan, folder / RELEASE)
+    snapshot = snapshot_of(custody, opened, policy)
     watch.stage("fitting the policy again")
     part = snapshot.part(held_out=False)
     held_out = snapshot.engine.rows(snapshot.part(held_out=True))
@@ -134,6 +123,33 @@ def reopen(folder: Path, policy: Path | None, project: Path | None, watch: Watch
     control = snapshot.part(held_out=True) if held_out else None
     comparison = compare(fitted, part, count, control)
     return Revisited(snapshot, comparison, snapshot.policy.evidence or Evidence())
+
+
+def open_again(
+    folder: Path, policy: Path | None, project: Path | None, watch: Watch
+) -> tuple[Project, Custody]:
+    """The project and the custody of a release that is what was signed.
+
+    Raises:
+        InputError: ``release-altered``, ``custody-closed``.
+    """
+    watch.stage("verifying the release")
+    opened = Project.open(find_project(folder, policy, project), create=False)
+    checked = verify(folder / RELEASE, key_pem=opened.public_key_pem())
+    if not checked.intact:
+        raise InputError(
+            "release-altered", checked.words, where=str(folder / RELEASE), remedy="fetch it again"
+        )
+    watch.stage("opening custody")
+    custody = open_custody(folder / CUSTODY, opened)
+    if committed(folder / RELEASE) != dict(custody.commitments):
+        raise InputError(
+            "custody-closed",
+            "it is the custody of another release",
+            where=str(folder / CUSTODY),
+            remedy="put release/ and custody/ of one run side by side",
+        )
+    return opened, custody
 
 
 def mapping(folder: Path, *, project: Path | None = None) -> pl.DataFrame:
@@ -194,7 +210,7 @@ def expected_key(release: Path, key: Path | None, project: Path | None) -> bytes
         ) from None
 
 
-def _snapshot(custody: Custody, project: Project, moved: Path | None) -> Snapshot:
+def snapshot_of(custody: Custody, project: Project, moved: Path | None) -> Snapshot:
     """The snapshot that the release was made from.
 
     Raises:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 from unicodedata import normalize
 
 import numpy as np
@@ -35,6 +35,28 @@ HOLDOUT = "holdout"
 
 #: Rows that the inventory looks at; its figures are about these.
 EXAMINED = 200_000
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
+
+
+def told_if_gone(verb: Verb) -> Verb:
+    """A verb, of a policy and its snapshot, that tells of a source taken away while it is read."""
+
+    @wraps(verb)
+    def telling(loaded: Any, snapshot: Snapshot, *asked: Any, **named: Any) -> Any:
+        try:
+            return verb(loaded, snapshot, *asked, **named)
+        except (OSError, pl.exceptions.PolarsError):
+            if not snapshot.is_gone:
+                raise
+            raise InputError(
+                "source-changed",
+                "the source was taken away while it was read",
+                where=snapshot.source.label if isinstance(snapshot.source, FileSource) else "",
+                remedy="run again on a source that stays as it is",
+            ) from None
+
+    return cast(Verb, telling)
 
 
 @dataclass(frozen=True)
@@ -125,6 +147,12 @@ class Snapshot:
                 where=self.source.label,
                 remedy="run again on a source that stays as it is",
             )
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether a file of the source is no longer there."""
+        files = () if isinstance(self.source, pl.DataFrame) else self.source.paths
+        return not all(path.exists() for path in files)
 
     def _digest_now(self) -> str:
         digest = hashlib.sha256()

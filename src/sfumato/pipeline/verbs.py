@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,67 +13,28 @@ from sfumato.anonymity.assess import Assessment, assess
 from sfumato.contracts import COUNT, ROW
 from sfumato.core.errors import InputError, PolicyError, Problem
 from sfumato.core.keyed import derive
-from sfumato.core.values import Decision, Finding, Inventory, Plan, Role
+from sfumato.core.values import Finding, Inventory, Role
 from sfumato.engines.local import LocalEngine
 from sfumato.engines.sources import FileSource
 from sfumato.evidence import probe
 from sfumato.evidence.attacks.composition import REPORT, WORST
-from sfumato.gate import COMPOSED, FLOOR, decide, is_approved, loosened
+from sfumato.gate import decide, floors, is_approved, loosened
 from sfumato.inventory import take_inventory
-from sfumato.pipeline import composing
+from sfumato.pipeline import composing, private
 from sfumato.pipeline.comparing import PeopleAtRisk, compare, counted, evidence
 from sfumato.pipeline.fitting import Fitted, fit
+from sfumato.pipeline.outcome import Outcome, Watch
 from sfumato.pipeline.recheck import check_again, check_baskets, check_people_again
-from sfumato.pipeline.snapshot import EXAMINED, IDENTITY, UNIT, Snapshot
-from sfumato.policy.checks import check_policy, population_columns, unknown_columns
+from sfumato.pipeline.snapshot import EXAMINED, IDENTITY, UNIT, Snapshot, told_if_gone
+from sfumato.policy.checks import check_gate, check_policy, population_columns, unknown_columns
 from sfumato.policy.load import LoadedPolicy
 from sfumato.release.account import DataFile
-from sfumato.release.assemble import Release, assemble
+from sfumato.release.assemble import assemble
 from sfumato.release.layout import RELEASE, SEALED_MAPPING, SEALED_PEOPLE, SEALED_RELEASED
 from sfumato.release.writer import Outgoing
 
-
-class Watch:
-    """Who is told how far a long work has come; this one tells nobody."""
-
-    def stage(self, name: str) -> None:
-        """A new step begins."""
-
-    def within(self, name: str, done: int, total: int) -> None:
-        """So much of a step is done."""
-
-
 #: The finding on earlier releases of the same people.
 COMPOSITION = WORST
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a run found, did and decided.
-
-    ``release`` is None where nothing was written, which is so for a plan alone; ``types`` are those of
-    the columns that left.
-    """
-
-    inventory: Inventory
-    plan: Plan
-    findings: tuple[Finding, ...] = ()
-    decision: Decision | None = None
-    release: Release | None = None
-    types: Mapping[str, pl.DataType] = field(default_factory=dict)
-
-    def summary(self) -> dict[str, Any]:
-        """The outcome as the JSON document of ``plan --json`` and ``run --json``."""
-        anonymity = self.plan.anonymity
-        return {
-            "dataset": self.plan.dataset,
-            "rows": self.plan.rows,
-            "holdout_rows": self.plan.holdout_rows,
-            "anonymity": None if anonymity is None else anonymity.model_dump(mode="json"),
-            "findings": [finding.model_dump(mode="json") for finding in self.findings],
-            "decision": None if self.decision is None else self.decision.model_dump(mode="json"),
-            "release": None if self.release is None else str(self.release.folder),
-        }
 
 
 def inspect_source(
@@ -134,6 +94,7 @@ def assess_source(
     return assess(table, quasi, sensitive, fraction=fraction, subject=subject, linked=linked)
 
 
+@told_if_gone
 def check(loaded: LoadedPolicy, snapshot: Snapshot) -> tuple[Problem, ...]:
     """Every problem of a policy against its source, the loosened floor included.
 
@@ -142,10 +103,13 @@ def check(loaded: LoadedPolicy, snapshot: Snapshot) -> tuple[Problem, ...]:
     problems = tuple(unknown_columns(loaded, snapshot.columns))
     if problems:
         return problems
-    problems = check_policy(loaded, snapshot.columns, snapshot.inventory)
+    if snapshot.policy.dp is None:
+        problems = check_policy(loaded, snapshot.columns, snapshot.inventory)
+    else:
+        problems = tuple(check_gate(loaded))
     if snapshot.population is not None:
         problems += tuple(population_columns(loaded, tuple(snapshot.engine.schema(snapshot.population))))
-    for bound in (*FLOOR, *COMPOSED):
+    for bound in floors(loaded.policy, earlier=1):
         looser = loosened(loaded.policy, bound)
         if looser is not None and not is_approved(loaded.policy, bound):
             i = loaded.policy.gate.index(looser)
@@ -170,6 +134,7 @@ def refuse_problems(loaded: LoadedPolicy, snapshot: Snapshot) -> None:
         raise PolicyError(problems, code="policy-mismatch")
 
 
+@told_if_gone
 def plan(loaded: LoadedPolicy, snapshot: Snapshot, watch: Watch | None = None) -> Outcome:
     """Fit the policy and say what would happen; nothing is written.
 
@@ -177,10 +142,15 @@ def plan(loaded: LoadedPolicy, snapshot: Snapshot, watch: Watch | None = None) -
         PolicyError: the policy does not fit its source.
         InputError: from reading, fitting and searching.
     """
-    fitted = _fitted(loaded, snapshot, watch or Watch())
+    watch = watch or Watch()
+    if snapshot.policy.dp is not None:
+        _refused(loaded, snapshot, watch)
+        return private.plan_answers(snapshot, watch)
+    fitted = _fitted(loaded, snapshot, watch)
     return Outcome(snapshot.inventory, fitted.plan)
 
 
+@told_if_gone
 def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | None = None) -> Outcome:
     """The whole way: fit, write aside, check what was written, attack it, decide, release or refuse.
 
@@ -193,6 +163,9 @@ def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | N
     """
     watch = watch or Watch()
     _refuse_source_inside(snapshot, folder)
+    if snapshot.policy.dp is not None:
+        _refused(loaded, snapshot, watch)
+        return private.run_answers(loaded, snapshot, folder, watch)
     with Outgoing(folder, snapshot.project.fingerprint) as outgoing:
         fitted = _fitted(loaded, snapshot, watch)
         part = snapshot.part(held_out=False)
@@ -241,6 +214,7 @@ def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | N
                 meanings=_meanings(findings),
                 tables=tables,
             )
+    private.enter_rows(snapshot.project, fitted.plan.dataset)
     return Outcome(snapshot.inventory, fitted.plan, tuple(findings), decision, release, fitted.types())
 
 
@@ -297,13 +271,18 @@ def _refuse_source_inside(snapshot: Snapshot, folder: Path) -> None:
 
 
 def _fitted(loaded: LoadedPolicy, snapshot: Snapshot, watch: Watch) -> Fitted:
-    watch.stage("reading the source")
-    _ = snapshot.columns  # read now, while the stage is named so
-    watch.stage("taking the inventory")
-    refuse_problems(loaded, snapshot)
+    _refused(loaded, snapshot, watch)
     watch.stage("fitting the policy")
     held_out = snapshot.engine.rows(snapshot.part(held_out=True))
     return fit(snapshot, snapshot.part(held_out=False), held_out, watch.within)
+
+
+def _refused(loaded: LoadedPolicy, snapshot: Snapshot, watch: Watch) -> None:
+    """Read what the source is, and refuse a policy that does not fit it."""
+    watch.stage("reading the source")
+    _ = snapshot.columns  # read now, while the stage is named so
+    watch.stage("taking the inventory" if snapshot.policy.dp is None else "checking the policy")
+    refuse_problems(loaded, snapshot)
 
 
 def _write(fitted: Fitted, part: pl.LazyFrame, folder: Path) -> Sequence[Path]:

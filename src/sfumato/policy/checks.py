@@ -14,12 +14,16 @@ import polars as pl
 from sfumato.anonymity import MODELS
 from sfumato.core.errors import InputError, Problem, nearest
 from sfumato.core.values import Inventory, Role
+from sfumato.dp.queries import QUERIES
 from sfumato.evidence import UNGATED, probe
 from sfumato.evidence.attacks.composition import REPORT as COMPOSITION
+from sfumato.evidence.audits.outcome import REPORT as AUDITS
+from sfumato.evidence.guarantee import REPORT as GUARANTEE
 from sfumato.hierarchies import HIERARCHIES
 from sfumato.inventory.roles import SINGLES_OUT
 from sfumato.policy.load import LoadedPolicy
-from sfumato.policy.model import Column, Part, Policy
+from sfumato.policy.model import Column, Policy
+from sfumato.policy.parts import Part
 from sfumato.transforms import TRANSFORMS
 
 Where = Callable[..., str]
@@ -44,17 +48,25 @@ def check_policy(loaded: LoadedPolicy, columns: Sequence[str], inventory: Invent
         *_roles(policy, inventory, where),
         *_actions(loaded, inventory, where),
         *_anonymity(policy, where),
+        *check_gate(loaded),
         *_evidence(policy, where),
     )
 
 
 def undecided(policy: Policy, columns: Sequence[str]) -> tuple[str, ...]:
-    """The source's columns that the policy says nothing about: they are dropped."""
+    """The source's columns that the policy says nothing about: they are dropped.
+
+    Where answers leave and no rows, there is nothing to decide about columns.
+    """
+    if policy.dp is not None:
+        return ()
     return tuple(name for name in columns if name not in policy.columns)
 
 
 def measured_metrics(policy: Policy) -> frozenset[str]:
     """Every metric that a run of the policy reports; class risks always, the others if asked for."""
+    if policy.dp is not None:
+        return frozenset(GUARANTEE.metrics) | (frozenset(AUDITS.metrics) if policy.dp.audit else frozenset())
     names = {"uniqueness"} | ({part.name for part in policy.evidence.probes()} if policy.evidence else set())
     # What a release gives away with earlier ones is measured wherever there are any.
     return frozenset(metric for name in names for metric in probe(name).metrics) | set(COMPOSITION.metrics)
@@ -79,6 +91,13 @@ def unknown_columns(loaded: LoadedPolicy, columns: Sequence[str]) -> Iterator[Pr
     for i, attacker in enumerate(policy.context.attackers):
         for column in attacker.knows:
             yield from named("attackers.knows", column, "context", "attackers", i, "knows")
+    for i, query in enumerate(policy.dp.queries if policy.dp is not None else ()):
+        kind = QUERIES.resolve(query.name)
+        for column in kind.reads(kind.Params.model_validate(query.params)):
+            yield from named(query.name, column, "dp", "queries", i)
+    training = policy.dp.training if policy.dp is not None else None
+    for column in (training.target, *training.columns) if training is not None else ():
+        yield from named("training", column, "dp", "training")
     if policy.anonymity is not None:
         for i, model in enumerate(policy.anonymity.models):
             if "on" in model.params:
@@ -362,7 +381,9 @@ def _counts_population(policy: Policy, model: Part, where: str) -> Iterator[Prob
         )
 
 
-def _evidence(policy: Policy, where: Where) -> Iterator[Problem]:
+def check_gate(loaded: LoadedPolicy) -> Iterator[Problem]:
+    """Thresholds on figures that nothing in the policy measures."""
+    policy, where = loaded.policy, loaded.where
     known = measured_metrics(policy)
     for i, threshold in enumerate(policy.gate):
         if threshold.metric in UNGATED:
@@ -377,6 +398,9 @@ def _evidence(policy: Policy, where: Where) -> Iterator[Problem]:
                 f'nothing that this policy measures reports "{threshold.metric}"',
                 nearest(threshold.metric, known),
             )
+
+
+def _evidence(policy: Policy, where: Where) -> Iterator[Problem]:
     target = policy.dataset.target
     asked = {part.name for part in policy.evidence.utility} if policy.evidence is not None else set()
     if "learning" in asked and target is not None:

@@ -23,9 +23,11 @@ from ruamel.yaml.reader import ReaderError
 from sfumato.anonymity import MEASURES, MODELS
 from sfumato.core.errors import InputError, PolicyError, Problem, nearest
 from sfumato.core.registry import Registry
+from sfumato.dp.queries import QUERIES
 from sfumato.evidence import ATTACKS, FAIRNESS, UTILITY
 from sfumato.hierarchies import HIERARCHIES
-from sfumato.policy.model import Part, Policy
+from sfumato.policy.model import Policy
+from sfumato.policy.parts import Part
 from sfumato.transforms import TRANSFORMS
 
 Place = tuple[str | int, ...]
@@ -85,6 +87,8 @@ def parts_of(policy: Policy) -> Iterator[tuple[Place, Registry, Part]]:
         for i, model in enumerate(policy.anonymity.models):
             yield ("anonymity", "models", i), MODELS, model
         yield ("anonymity", "measure"), MEASURES, Part(name=policy.anonymity.measure)
+    for i, query in enumerate(policy.dp.queries if policy.dp is not None else ()):
+        yield ("dp", "queries", i), QUERIES, query
     if policy.evidence is not None:
         for i, probe in enumerate(policy.evidence.attacks):
             yield ("evidence", "attacks", i), ATTACKS, probe

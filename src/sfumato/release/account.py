@@ -14,7 +14,8 @@ from typing import Any
 
 from sfumato.core.disclosure import LEAST, WITHHELD, publish_all, publish_count, round_count, round_share
 from sfumato.core.values import AnonymityPlan, Decision, Finding, Inventory, Plan, Reason, Step
-from sfumato.policy.model import Column, Part, Policy
+from sfumato.policy.model import Column, Policy
+from sfumato.policy.parts import Part
 from sfumato.release.law import Law
 from sfumato.release.words import STATUSES, interval, value_words
 
@@ -49,7 +50,8 @@ class Account:
     leave, or would have left had the gate not refused; None if they are too few to be counted in public.
     ``commitments`` name private inputs, ``meanings`` says in one line what each metric is, ``detected``
     which kinds of identifiers each column was found to hold (None if nobody looked), ``laws`` what the
-    release is held against.
+    release is held against. Of a release under differential privacy (``private``) no row is counted;
+    ``answers`` are its figures.
     """
 
     policy: Mapping[str, Any]
@@ -65,12 +67,19 @@ class Account:
     meanings: Mapping[str, str] = field(default_factory=dict)
     detected: Mapping[str, tuple[str, ...]] | None = None
     laws: tuple[Law, ...] = ()
+    answers: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def dataset(self) -> Mapping[str, Any]:
         """The policy's section on what the data are."""
         dataset: Mapping[str, Any] = self.policy["dataset"]
         return dataset
+
+    @property
+    def private(self) -> Mapping[str, Any] | None:
+        """What a release under differential privacy is asked and what it costs, None if it is of rows."""
+        private: Mapping[str, Any] | None = self.plan["private"]
+        return private
 
     @property
     def holds_out(self) -> bool:
@@ -96,6 +105,10 @@ def public_policy(policy: Policy) -> dict[str, Any]:
         anonymity = policy.anonymity.model_dump(mode="json", exclude={"models"}, exclude_none=True)
         models = [_part(model, "model") for model in policy.anonymity.models]
         written["anonymity"] = {"method": anonymity.pop("method"), "models": models, **anonymity}
+    if policy.dp is not None:
+        written["dp"] = policy.dp.model_dump(mode="json", exclude={"queries"}, exclude_none=True)
+        # Its parameters are the policy's own words, and none of them says where something lies.
+        written["dp"]["queries"] = [{"query": query.name, **query.params} for query in policy.dp.queries]
     if policy.sampling is not None:
         written["sampling"] = policy.sampling.model_dump(mode="json", exclude_none=True)
     written["context"] = policy.context.model_dump(mode="json", exclude_none=True)
@@ -165,7 +178,11 @@ def public_plan(plan: Plan) -> dict[str, Any]:
         "holdout_rows": publish_count(plan.holdout_rows),
         "columns": [_public_step(step, levels, heights) for step in plan.steps],
         "anonymity": None,
+        "private": None if plan.private is None else plan.private.model_dump(mode="json"),
     }
+    if plan.private is not None:
+        # How many rows there are was not asked, and would be one more answer.
+        written |= {"rows": None, "holdout_rows": None}
     if anonymity is not None:
         written["anonymity"] = {
             "method": anonymity.method,
@@ -263,6 +280,8 @@ def _bar(exact: Sequence[Finding], least_n: int) -> str:
 def _figure_words(finding: Finding | None) -> str:
     if finding is None:
         return "there is no such finding"
+    if finding.status == "proven" and finding.value is not None:
+        return f"{value_words(finding.value, finding.unit)}, by accounting"
     if finding.status != "measured":
         return STATUSES[finding.status] + (f": {finding.note}" if finding.note else "")
     if finding.value is None:

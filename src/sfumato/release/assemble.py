@@ -88,6 +88,8 @@ def assemble(
     meanings: Mapping[str, str] | None = None,
     tables: Mapping[str, bytes] | None = None,
     inventory: Inventory | None = None,
+    answers: Sequence[Mapping[str, Any]] = (),
+    kept: Sequence[Finding] = (),
 ) -> Release:
     """Write every document beside the data already staged, sign, seal, verify, and give it its name.
 
@@ -106,6 +108,8 @@ def assemble(
         tables: Parquet files for custody, by their sealed names.
         inventory: says which kinds of identifiers the columns were found to hold; without it the dossier
             says that nobody looked.
+        kept: findings that go to custody alone.
+        answers: the figures of a release under differential privacy, as they are in its data.
 
     Raises:
         InputError: ``law-invalid``: a file in the project's folder ``law/`` is not as it must be.
@@ -131,20 +135,21 @@ def assemble(
         meanings=meanings or {},
         detected=public_detections(inventory),
         laws=read_laws(project.folder / LAWS),
+        answers=tuple(answers) if decision.passed else (),
     )
     _write_documents(outgoing, account)
     content = _manifest(outgoing, account, project)
     outgoing.write(MANIFEST, content)
-    kept = sealed(
+    secrets = sealed(
         project,
         plan=plan,
-        findings=findings,
+        findings=(*findings, *kept),
         decision=decision,
         private=private,
         salt=salt,
         tables=tables,
     )
-    for name, secret in kept.items():
+    for name, secret in secrets.items():
         outgoing.keep(name, secret)
     digest = sha256(content)
 
@@ -159,6 +164,7 @@ def assemble(
             source_commitment=account.commitments.get("source", ""),
             manifest_digest=digest,
             passed=decision.passed,
+            answers=plan.private is not None,
         )
 
     folder, custody = outgoing.commit(last_check)
@@ -173,6 +179,8 @@ def _check_data(outgoing: Outgoing, data: Sequence[DataFile]) -> None:
 
 def _rows(plan: Plan) -> int | None:
     """The rows that leave, as they may be published."""
+    if plan.private is not None:
+        return None
     if plan.anonymity is None:
         return publish_count(plan.rows - plan.holdout_rows)
     return publish_count(plan.anonymity.rows - plan.anonymity.suppressed_rows)

@@ -54,7 +54,11 @@ _TYPES = {
     "datetime": "sc:DateTime",
 }
 _DIRECT = Role.DIRECT_IDENTIFIER
-_FORMATS = {".parquet": "application/x-parquet", ".csv": "text/csv"}
+_FORMATS = {
+    ".parquet": "application/x-parquet",
+    ".csv": "text/csv",
+    ".safetensors": "application/octet-stream",
+}
 
 
 def croissant_json(account: Account, digests: Mapping[str, str], sizes: Mapping[str, int]) -> bytes:
@@ -76,7 +80,7 @@ def croissant_json(account: Account, digests: Mapping[str, str], sizes: Mapping[
         "version": _version(digests),
         "citeAs": _citation(account),
         "distribution": [_file_object(file, digests, sizes) for file in account.data],
-        "recordSet": [_record_set(account, file) for file in account.data],
+        "recordSet": [_record_set(account, file) for file in account.data if file.columns],
         "rai:dataPreprocessingProtocol": _protocol(account),
         "rai:personalSensitiveInformation": _sensitive(account),
         "rai:dataLimitations": _limitations(account),

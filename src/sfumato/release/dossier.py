@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
@@ -27,15 +28,19 @@ from sfumato.release.facts import attacker_words, facts, population_words
 from sfumato.release.residual import Claim, families, headline, limits, residual, summary
 from sfumato.release.statements import Statement, statements
 from sfumato.release.words import (
+    ACCOUNTINGS,
     METHODS,
     SCORES,
     STATUSES,
+    UNIT_WORDS,
     UNITS,
     action_words,
     count_words,
     interval,
     is_percent,
     model_words,
+    parameter_words,
+    plain_figure,
     title,
     value_words,
 )
@@ -43,6 +48,10 @@ from sfumato.release.words import (
 #: So many rows of one metric are shown, the least favourable first; the rest is in ``evidence.json``.
 MOST_ROWS = 12
 _MOST_GROUP_CHARTS = 5
+#: Beliefs in something about a person that the guarantee is told for.
+BELIEFS = (0.01, 0.1, 0.5)
+#: So many answers under differential privacy are shown; the file has them all.
+MOST_ANSWERS = 60
 #: What a claim that rests on a section calls it.
 SECTIONS = {
     "data": "the data",
@@ -50,6 +59,7 @@ SECTIONS = {
     "classes": "classes",
     "attacks": "attacks",
     "gate": "the gate",
+    "guarantee": "what it may tell of one",
 }
 #: How a word that sums up a provision looks: as something to look at, or as nothing to see.
 TONES = {
@@ -86,6 +96,11 @@ def dossier_html(account: Account, digests: Mapping[str, str]) -> bytes:
         methods=METHODS,
         scores=SCORES,
         units=UNITS,
+        unit_words=UNIT_WORDS,
+        accountings=ACCOUNTINGS,
+        parameters=parameter_words,
+        plain=plain_figure,
+        answered=account.answers[:MOST_ANSWERS],
     )
     groups = families(account.findings)
     tables = {name: _table(members) for name, members in groups.items()}
@@ -113,7 +128,8 @@ def dossier_html(account: Account, digests: Mapping[str, str]) -> bytes:
         tiles=headline(account),
         summary=summary(account),
         **tables,
-        charts=_charts(account, groups),
+        beliefs=(beliefs := _beliefs(account)),
+        charts=_charts(account, groups) | {"guarantee": _belief_chart(beliefs)},
         reasons=_reasons(account),
         residual=residual(groups["attacks"]),
         attackers=attackers(account.policy["context"], known, account.findings),
@@ -274,6 +290,19 @@ def _group_charts(findings: Sequence[Finding], marks: Any) -> list[tuple[str, Ma
         drawn = draw(rows, name=f"chart-group-{number}", title=_heard(title(metric), rows), percent=percent)
         charts.append((title(metric), drawn))
     return charts
+
+
+def _beliefs(account: Account) -> list[tuple[float, float]]:
+    """How likely somebody held a thing for, and holds it at most after the answers: Bayes at that epsilon."""
+    if account.private is None:
+        return []
+    odds = math.exp(min(account.private["epsilon"], 700.0))
+    return [(before, odds * before / (odds * before + 1 - before)) for before in BELIEFS]
+
+
+def _belief_chart(beliefs: Sequence[tuple[float, float]]) -> Any:
+    marks = [Mark(label=f"believed at {before:.0%}", value=after, before=before) for before, after in beliefs]
+    return draw(marks, name="chart-guarantee", title=_heard("What may be believed", marks), percent=True)
 
 
 def _heard(subject: str, marks: Sequence[Mark]) -> str:

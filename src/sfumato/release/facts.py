@@ -11,7 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sfumato.release.words import METHODS, action_words, count_words, listed, model_words, value_words
+from sfumato.release.words import (
+    METHODS,
+    UNIT_WORDS,
+    action_words,
+    count_words,
+    listed,
+    model_words,
+    value_words,
+)
 
 if TYPE_CHECKING:
     from sfumato.release.account import Account
@@ -49,6 +57,10 @@ PATHS: Mapping[str, str] = {
     "approvals": "who answers for what was loosened",
     "inventory": "known only if the columns' contents were looked at",
     "differential-privacy": "known only if a differential-privacy claim is made",
+    "differential-privacy.unit": "whom the claim is about",
+    "differential-privacy.budget": "what all releases of the dataset together may cost, and what is spent",
+    "differential-privacy.noise": "where its noise comes from",
+    "differential-privacy.unbounded": "releases of the same people without it, if there are any",
     "release.files": "the data files",
     "release.time": "when the release was made",
     "release.fingerprint": "the signer's fingerprint",
@@ -56,6 +68,10 @@ PATHS: Mapping[str, str] = {
 #: Paths that end in a name: a technique or transform used, a model checked, a probe asked for, and the
 #: figure of a metric on the whole release.
 FAMILIES = ("technique.", "model.", "probe.", "finding.")
+
+
+#: Statuses of figures that are known.
+_KNOWN = ("measured", "proven")
 
 
 def is_path(path: str) -> bool:
@@ -114,7 +130,7 @@ def facts(account: Account) -> Facts:
     columns = tuple(_columns(account))
     words = dict.fromkeys(PATHS, "")
     words |= _of_dataset(account) | _of_rows(account) | _of_columns(columns) | _of_method(account)
-    words |= _of_evidence(account) | _of_release(account)
+    words |= _of_evidence(account) | _of_guarantee(account) | _of_release(account)
     return Facts(words, columns)
 
 
@@ -205,6 +221,8 @@ def attacker_words(attacker: Mapping[str, Any]) -> str:
 
 def _of_rows(account: Account) -> dict[str, str]:
     plan, anonymity = account.plan, account.plan["anonymity"]
+    if account.private is not None:
+        return {}
     return {
         "rows.read": count_words(plan["rows"]),
         "rows.released": count_words(account.rows),
@@ -273,8 +291,30 @@ def _of_evidence(account: Account) -> dict[str, str]:
         **{
             f"finding.{found.metric}": value_words(found.value, found.unit)
             for found in account.findings
-            if found.target == "release" and found.value is not None and found.status == "measured"
+            if found.target == "release" and found.value is not None and found.status in _KNOWN
         },
+    }
+
+
+def _of_guarantee(account: Account) -> dict[str, str]:
+    private = account.private
+    if private is None:
+        return {}
+    unit, budget = UNIT_WORDS[private["unit"]], private["budget"]
+    epsilon, replaced = (value_words(private[name], "epsilon") for name in ("epsilon", "replace_epsilon"))
+    return {
+        "differential-privacy": f"epsilon {epsilon} and delta {private['delta']:g} for each {unit}, where "
+        f"one is added or removed (epsilon {replaced} where one is replaced), by {private['event']}",
+        "differential-privacy.unit": unit if unit == "row" else "a person with all their rows",
+        "differential-privacy.budget": f"epsilon {budget['epsilon']:g} and delta {budget['delta']:g}; "
+        f"{value_words(budget['spent'], 'share')} is spent",
+        "differential-privacy.noise": "a cryptographic source"
+        if private["secure"]
+        else "a generator whose output could be predicted",
+        "differential-privacy.unbounded": str(private["unbounded"] or ""),
+        "technique.differential-privacy": "a model trained with noise"
+        if private["kind"] == "model"
+        else f"{len(private['asked'])} noisy answers",
     }
 
 

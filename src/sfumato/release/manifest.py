@@ -37,7 +37,19 @@ PREDICATE_TYPE = "urn:x-sfumato:release:v1"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
 
-_LIBRARIES = ("polars", "pyarrow", "numpy", "numba", "scikit-learn", "fairlearn", "altair", "cryptography")
+_LIBRARIES = (
+    "polars",
+    "pyarrow",
+    "numpy",
+    "numba",
+    "scikit-learn",
+    "fairlearn",
+    "opendp",
+    "dp-accounting",
+    "altair",
+    "typst",
+    "cryptography",
+)
 #: Far beyond any manifest of ours; what is larger is not read.
 _MOST_BYTES = 16 * 2**20
 

@@ -13,6 +13,7 @@ from sfumato.release.facts import facts
 from sfumato.release.words import (
     STATUSES,
     TITLES,
+    UNIT_WORDS,
     count_words,
     interval,
     is_percent,
@@ -25,16 +26,27 @@ if TYPE_CHECKING:
     from sfumato.release.account import Account
 
 _ATTACKS = ("risk", "uniqueness", "linkage", "inference", "reconstruction", "composition")
+FAMILIES = ("guarantee", "attacks", "learning", "fairness", "utility")
 _FAMILY = (
     {"learning": "learning", "fairness": "fairness"}
     | dict.fromkeys((name.replace("-", "_") for name in ATTACKS), "attacks")
     | dict.fromkeys(_ATTACKS, "attacks")
+    | dict.fromkeys(("dp", "audit"), "guarantee")
 )
 #: The figures that a reader is shown first, in order of preference.
 _FIRST_ATTACKS = ("linkage.success", "linkage.excess", "risk.mean", "risk.worst_class")
 _FIRST_LEARNING = ("learning.skill_ratio", "learning.auc", "learning.r2")
 #: An attack has shown its power if on the original rows it found this much more than guessing.
 _POWER = 0.05
+
+
+#: What differential privacy does not say.
+PRIVATE_LIMITS = (
+    "The bound is about what one more or one less tells. What is true of many is learned, and may be "
+    "held against somebody who is not in the data at all.",
+    "People who are tied to each other (a household, a family) are protected together by as many times "
+    "the epsilon.",
+)
 
 
 class Claim(str):
@@ -62,12 +74,14 @@ class Tile:
 
 
 def families(findings: Sequence[Finding]) -> dict[str, list[Finding]]:
-    """Findings as the page groups them, well-known metrics first: attacks, learning, fairness, utility.
+    """Findings as the page groups them, well-known metrics first.
+
+    The groups are guarantee (differential privacy and its audits), attacks, learning, fairness and utility.
 
     A metric of an unknown family counts as an attack if low is good and it is a share or a
     probability: an unknown risk must not hide among the figures of utility.
     """
-    groups: dict[str, list[Finding]] = {"attacks": [], "learning": [], "fairness": [], "utility": []}
+    groups: dict[str, list[Finding]] = {name: [] for name in FAMILIES}
     order = {metric: number for number, metric in enumerate(TITLES)}
     for finding in sorted(findings, key=lambda found: order.get(found.metric, len(order))):
         family = _FAMILY.get(finding.metric.partition(".")[0])
@@ -97,15 +111,7 @@ def first(findings: Sequence[Finding], preferred: Sequence[str]) -> Finding | No
 def headline(account: Account) -> list[Tile]:
     """The few figures that stand at the head of the page."""
     groups = families(account.findings)
-    leaves = account.decision.passed
-    tiles = [
-        Tile(
-            "rows leave" if leaves else "rows would have left",
-            count_words(account.rows),
-            f"rounded to {BASE}",
-            see="data",
-        )
-    ]
+    tiles = [_private_tile(account)] if account.private is not None else [_rows_tile(account)]
     attack = first(groups["attacks"], _FIRST_ATTACKS)
     if attack is not None:
         tiles.append(_tile(attack, "before"))
@@ -118,6 +124,18 @@ def headline(account: Account) -> list[Tile]:
     return tiles
 
 
+def _rows_tile(account: Account) -> Tile:
+    name = "rows leave" if account.decision.passed else "rows would have left"
+    return Tile(name, count_words(account.rows), f"rounded to {BASE}", see="data")
+
+
+def _private_tile(account: Account) -> Tile:
+    private = account.private
+    assert private is not None
+    told = f"delta {private['delta']:g}, for each {UNIT_WORDS[private['unit']]}"
+    return Tile("epsilon", value_words(private["epsilon"], "epsilon"), told, see="guarantee")
+
+
 def _tile(finding: Finding, before: str) -> Tile:
     beside = "" if finding.before is None else f"{before}: {value_words(finding.before, finding.unit)}"
     return Tile(title(finding.metric), value_words(finding.value, finding.unit), beside, finding)
@@ -126,6 +144,8 @@ def _tile(finding: Finding, before: str) -> Tile:
 def summary(account: Account) -> list[Claim]:
     """The release in a few sentences."""
     plan = account.plan
+    if account.private is not None:
+        return [*_private_sentences(account.private), _gate_sentence(account)]
     return [
         _rows_sentence(account),
         _columns_sentence(account),
@@ -133,6 +153,26 @@ def summary(account: Account) -> list[Claim]:
         *_finding_sentences(account),
         _gate_sentence(account),
     ]
+
+
+def _private_sentences(private: Mapping[str, Any]) -> list[Claim]:
+    questions = len(private["asked"])
+    unit = UNIT_WORDS[private["unit"]]
+    epsilon, replaced = (value_words(private[name], "epsilon") for name in ("epsilon", "replace_epsilon"))
+    done = f"{questions} {'question was' if questions == 1 else 'questions were'} answered"
+    if private["kind"] == "model":
+        done = "a model was trained"
+    said = [
+        f"No rows leave: {done}, with noise that hides whether any one {unit} is there.",
+        f"It cost epsilon {epsilon} and delta {private['delta']:g} where a {unit} is added or removed, and "
+        f"epsilon {replaced} where one is replaced by another.",
+    ]
+    if private["unbounded"]:
+        said.append(
+            f"Releases of the same people left without differential privacy ({private['unbounded']}): no "
+            "epsilon bounds what all of them tell together."
+        )
+    return [Claim(words, see="guarantee") for words in said]
 
 
 def _rows_sentence(account: Account) -> Claim:
@@ -257,7 +297,7 @@ def told(finding: Finding) -> Claim:
         words = _residual(finding)[1]
         return Claim(words if finding.target == "release" else f"{finding.target}: {words}", finding)
     name = title(finding.metric) + ("" if finding.target == "release" else f", {finding.target}")
-    if finding.status != "measured":
+    if finding.status not in ("measured", "proven"):
         note = f"; {finding.note}" if finding.note else ""
         return Claim(f"{name}: {STATUSES[finding.status]}{note}.", finding)
     if finding.value is None:
@@ -302,12 +342,14 @@ def _without_release(finding: Finding) -> float | None:
 
 def limits(account: Account) -> list[Claim]:
     """What was not measured, and why."""
-    said = [told(finding) for finding in account.findings if finding.status != "measured"]
+    said = [told(found) for found in account.findings if found.status not in ("measured", "proven")]
     withheld = [found for found in account.findings if found.status == "measured" and found.value is None]
     if withheld:
         words = "figures rest" if len(withheld) > 1 else "figure rests"
         said.append(Claim(f"{len(withheld)} {words} on too few people: withheld.", *withheld[:1]))
-    if "evidence" not in account.policy:
+    if account.private is not None:
+        said += [Claim(words, see="guarantee") for words in (*PRIVATE_LIMITS, *account.private["notices"])]
+    elif "evidence" not in account.policy:
         words = "The policy asks for no evidence beyond the class risks that are always measured."
         said.append(Claim(words, see="attacks"))
     return said

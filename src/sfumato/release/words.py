@@ -111,10 +111,27 @@ TITLES: Mapping[str, str] = {
     "downcoding.recovered": "Downcoding: cells guessed exactly",
     "downcoding.gain": "Downcoding: beyond people not there",
     "plausibility.closer_to_train": "Rows closer to the original than to others",
+    "audit.excess": "Audit: proven epsilon beyond the claimed one",
+    "audit.epsilon_lower": "Audit: epsilon that is proven",
+    "audit.power": "Audit: a quarter of the noise is caught",
+    "audit.faults": "Audit: checks of draws and charges that failed",
+    "model.auc": "Model: AUC on people who did not teach it",
+    "model.accuracy": "Model: people whose class it names",
+    "model.calibration": "Model: error of its probabilities",
+    "model.error": "Model: mean distance from the true number",
+    "dp.epsilon": "Epsilon of this release",
+    "dp.delta": "Delta of this release",
+    "dp.replace_epsilon": "Epsilon where one is replaced by another",
+    "dp.dataset_epsilon": "Epsilon of all releases together, at most",
+    "dp.dataset_delta": "Delta of all releases together, at most",
+    "dp.spent": "Budget of the dataset spent",
+    "dp.unbounded": "Releases of the same people without differential privacy",
+    "dp.insecure": "Draws of noise that are not from a cryptographic source",
 }
 
 STATUSES: Mapping[str, str] = {
     "measured": "measured",
+    "proven": "follows from the method",
     "not-measured": "not measured",
     "no-power": "no power to tell",
     "error": "the measurement failed",
@@ -136,7 +153,8 @@ ACTIONS: Mapping[str, str] = {
 #: How a hierarchy's file is read says nothing about what was done.
 _DULL = ("separator", "encoding", "form", "tree", "groups", "values")
 _PERCENT = ("share", "probability")
-_COUNTS = ("people", "rows", "classes")
+_COUNTS = ("people", "rows", "classes", "number")
+_PLAIN = ("epsilon", "delta")
 NOTHING = "–"
 _LEAST_SHARE = 0.0005
 
@@ -177,13 +195,22 @@ def value_words(value: float | None, unit: str) -> str:
     elif unit == "difference":
         words = f"{_tenths(value):.1f}\N{NO-BREAK SPACE}points"
     else:
-        words = f"{value:,.0f}" if unit in _COUNTS else f"{value:.3f}"
+        words = f"{value:,.0f}" if unit in _COUNTS else f"{value:.4g}" if unit in _PLAIN else f"{value:.3f}"
     return words.replace("-", "−")
 
 
 def _tenths(share: float) -> float:
     """A share in per cent to one decimal, without the sign of a rounded-off nothing."""
     return round(100 * share, 1) + 0.0
+
+
+def plain_figure(value: float | None) -> str:
+    """A figure of no known unit, to six digits.
+
+    >>> plain_figure(9836.0), plain_figure(0.1214831), plain_figure(None)
+    ('9,836', '0.121483', '–')
+    """
+    return NOTHING if value is None else f"{value:,.6g}".replace("-", "−")
 
 
 def interval(finding: Finding) -> str:
@@ -229,6 +256,16 @@ def action_words(action: str, params: Mapping[str, Any]) -> str:
     return ACTIONS.get(action, action) + (f" ({given})" if given else "")
 
 
+def parameter_words(asked: Mapping[str, Any]) -> str:
+    """What a question under differential privacy declares, without what it is called and why it is asked.
+
+    >>> parameter_words({"query": "mean", "of": "age", "bounds": [18, 90], "why": "asked for"})
+    'of age; bounds 18 / 90'
+    """
+    told = {name: value for name, value in asked.items() if name not in ("query", "why")}
+    return "; ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in told.items())
+
+
 def _plain(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_plain(inner)}" for name, inner in value.items())
@@ -254,6 +291,16 @@ UNITS = {
     "person's",
     "whole person": "people with all of their rows, for the release says which are one person's: a class has "
     "the same rows, as often, of everybody in it",
+}
+
+#: Whom a guarantee of differential privacy is about.
+UNIT_WORDS = {"row": "row", "subject": "person"}
+
+#: How the cost of an event was added up.
+ACCOUNTINGS = {
+    "pld": "by privacy loss distributions, an upper bound",
+    "rdp": "by Renyi divergence, an upper bound",
+    "basic": "by adding epsilons and deltas, an upper bound",
 }
 
 #: What the score of each method is.

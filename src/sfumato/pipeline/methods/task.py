@@ -21,7 +21,8 @@ from sfumato.contracts import COUNT, PrivacyModel, Recoding
 from sfumato.core.errors import InputError
 from sfumato.core.values import AnonymityPlan, Step
 from sfumato.hierarchies.ladder import Ladder
-from sfumato.policy.model import Anonymity, Part
+from sfumato.policy.model import Anonymity
+from sfumato.policy.parts import Part
 from sfumato.transforms.generalize import hierarchy
 
 Progress = Callable[[str, int, int], None]
