@@ -1,4 +1,4 @@
-"""Cells blanked for 5-anonymity on seven keys of Adult with raw age against sdcMicro (ANCHORS.md).
+"""Cells blanked for 5-anonymity on seven keys of Adult with raw age against sdcMicro.
 
 Data: ``arx/adult`` in the folder that SFUMATO_BENCH_DATA names. sdcMicro's localSuppression blanks 7.46 % of
 the cells, reading a blank as any value; read as a value of its own it leaves 2,432 rows in classes below

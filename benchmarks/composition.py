@@ -1,6 +1,6 @@
 """Two releases of people who are mostly the same: what both give away together, and how long it takes to say.
 
-The first part repeats the measurement of ANCHORS ("Attacks") with our own recodings: 24,000 people of adult
+The first part, with our own recodings: 24,000 people of adult
 who are in both of two samples, each released k-anonymous on seven columns, occupation sensitive. The second
 times the attack alone on a million people.
 """

@@ -1,6 +1,6 @@
 """Linkage over all pairs against splink 5 and recordlinkage 0.16: who finds most people, at what cost.
 
-The task is that of the anchors. The release is 10,000 of the 30,162 complete training rows of adult, as
+The task: the release is 10,000 of the 30,162 complete training rows of adult, as
 pandas draws them (``sample(10_000, random_state=0)``), raw, in nine columns (8,361 rows are unique). The
 register has the same people, each age moved by -2..2, and in each of four columns of categories a tenth of
 the cells permuted among themselves (``default_rng(0)``). The figure is the share of correct rank-1 links,
@@ -43,7 +43,7 @@ ADULT = ("age", "workclass", "education", "marital_status", "occupation", "race"
          "hours_per_week")  # fmt: skip
 PERMUTED = ("workclass", "education", "occupation", "native_country")
 FARS_PERMUTED = ("irace", "ihispanic", "istatenum", "iinjury")
-#: Share of people found by recordlinkage on the anchors' own register.
+#: Share of people found by recordlinkage on its own register.
 ANCHOR = 0.677
 
 PEER = """
@@ -111,7 +111,7 @@ print(json.dumps({"share": share, "seconds": time.process_time() - start}))
 
 
 def adult(folder: Path) -> pl.DataFrame:
-    """The 10,000 people of the anchors."""
+    """The 10,000 people of the task."""
     rows = pl.read_csv(folder / "adult_full" / "adult.csv.gz").filter(pl.col("split") == "train")
     complete = rows.filter(pl.all_horizontal(pl.col(ADULT).cast(pl.String).fill_null("?") != "?"))
     return pl.from_pandas(complete.to_pandas().sample(10_000, random_state=0)).select(ADULT)

@@ -1,4 +1,4 @@
-"""Microaggregation of three numeric columns of Adult at k = 5 against sdcMicro's MDAV (ANCHORS.md).
+"""Microaggregation of three numeric columns of Adult at k = 5 against sdcMicro's MDAV.
 
 Data: ``adult_full`` in the folder that SFUMATO_BENCH_DATA names: age, fnlwgt and hours-per-week of the
 30,162 complete rows of the train split, z-scored. More rows are drawn from them with replacement and normal

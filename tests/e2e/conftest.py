@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -146,3 +147,12 @@ def files_in(folder: Path) -> list[str]:
     """Every file and folder below, the project's own left out."""
     found = (str(path.relative_to(folder)) for path in folder.rglob("*"))
     return sorted(name for name in found if not name.startswith(".sfumato"))
+
+
+@pytest.fixture
+def quick_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Laws read once and no typesetting: for tests to which documents are nothing, and that make many."""
+    from sfumato.release import assemble
+
+    monkeypatch.setattr(assemble, "read_laws", cache(assemble.read_laws))
+    monkeypatch.setattr(assemble, "dossier_pdf", lambda *_, **__: b"%PDF-1.7")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ import pytest
 
 import sfumato as sf
 from sfumato.core.errors import InputError, PolicyError, RefusedError
-from sfumato.release import assemble
+
+pytestmark = pytest.mark.usefixtures("quick_documents")
 
 Run = Callable[..., sf.Result]
 SECRET = "zz-somebody"
@@ -42,13 +42,6 @@ def table() -> pl.DataFrame:
             "region": draw.choice(["north", "south", f"{SECRET}-island"], n, p=[0.5, 0.4, 0.1]),
         }
     )
-
-
-@pytest.fixture(autouse=True)
-def quick_documents(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Laws and typesetting are nothing to these tests, and take longer than all the rest."""
-    monkeypatch.setattr(assemble, "read_laws", cache(assemble.read_laws))
-    monkeypatch.setattr(assemble, "dossier_pdf", lambda *_, **__: b"%PDF-1.7")
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ import pytest
 import sfumato as sf
 from sfumato.core.errors import InputError, PolicyError, RefusedError
 from sfumato.dp.training.saved import loaded
-from sfumato.release import assemble
+
+pytestmark = pytest.mark.usefixtures("quick_documents")
 
 TRAINING: dict[str, Any] = {
     "model": "logistic-regression",
@@ -44,13 +44,6 @@ def table() -> pl.DataFrame:
     ill = draw.random(n) < 1 / (1 + np.exp(-(age - 55) / 8))
     pay = np.clip(age * 0.5 + draw.normal(0, 3, n), 0, 60)
     return pl.DataFrame({"age": age, "region": region, "ill": ill.astype(int), "pay": pay})
-
-
-@pytest.fixture(autouse=True)
-def quick_documents(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Laws and typesetting are nothing to these tests, and take longer than all the rest."""
-    monkeypatch.setattr(assemble, "read_laws", cache(assemble.read_laws))
-    monkeypatch.setattr(assemble, "dossier_pdf", lambda *_, **__: b"%PDF-1.7")
 
 
 def run(tmp_path: Path, table: pl.DataFrame, written: dict[str, Any]) -> sf.Result:

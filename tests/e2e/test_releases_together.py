@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from sfumato.core.values import Finding
 from sfumato.pipeline import verbs
 from sfumato.pipeline.composing import People
 from sfumato.project import Project
-from sfumato.release import assemble
+
+pytestmark = pytest.mark.usefixtures("quick_documents")
 
 Run = Callable[..., sf.Result]
 WORST, BROKEN = "composition.worst_class", "composition.joined_broken"
@@ -58,13 +58,6 @@ def table() -> pl.DataFrame:
             "illness": draw.choice(["flu", "cold", "cough", "none"], n),
         }
     )
-
-
-@pytest.fixture(autouse=True)
-def quick_documents(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Laws and typesetting are nothing to these tests, and take longer than all the rest."""
-    monkeypatch.setattr(assemble, "read_laws", cache(assemble.read_laws))
-    monkeypatch.setattr(assemble, "dossier_pdf", lambda *_, **__: b"%PDF-1.7")
 
 
 @pytest.fixture

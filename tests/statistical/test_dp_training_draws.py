@@ -6,12 +6,11 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from sfumato.dp.training.noise import GridNoise, Noise, TorchNoise
 from sfumato.dp.training.randomness import Keystream, Randomness
-
-torch = pytest.importorskip("torch")
 
 pytestmark = pytest.mark.statistical
 

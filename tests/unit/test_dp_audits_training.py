@@ -6,17 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("opacus")
-
-from sfumato.core.errors import InputError  # noqa: E402
-from sfumato.dp.budget import Budget  # noqa: E402
-from sfumato.dp.training.train import train  # noqa: E402
-from sfumato.dp.training.trained import sampled_gaussian  # noqa: E402
-from sfumato.evidence.audits import canaries as made  # noqa: E402
-from sfumato.evidence.audits.looking import instrument  # noqa: E402
-from sfumato.evidence.audits.taught import estimator, training  # noqa: E402
+from sfumato.core.errors import InputError
+from sfumato.dp.budget import Budget
+from sfumato.dp.training.train import train
+from sfumato.dp.training.trained import sampled_gaussian
+from sfumato.evidence.audits import canaries as made
+from sfumato.evidence.audits.looking import instrument
+from sfumato.evidence.audits.taught import estimator, training
 
 DRAW = np.random.default_rng(0)
 ROWS = DRAW.normal(size=(100, 5)).astype("float32")

@@ -276,7 +276,6 @@ def test_least_squares_stays_in_bounds_and_stands_little_data() -> None:
 
 
 def test_the_small_network_learns() -> None:
-    pytest.importorskip("opacus")
     frame = people()
     model = dp.MLPClassifier(
         budget=budget(), epsilon=5.0, delta=1e-5, classes=["no", "yes"], size=ROWS, hidden=8, **DECLARED

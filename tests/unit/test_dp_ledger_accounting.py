@@ -424,3 +424,10 @@ def test_fewer_parts_cost_the_same() -> None:
     found, again = rdp_of(event, 8.0, "replace-one"), rdp_of(fewer, 8.0, "replace-one")
     assert found is not None
     assert again == (pytest.approx(found[0]), 0.0)
+
+
+def test_little_noise_is_accounted_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    """The library warns of every order whose series does not converge; nobody could do anything about it."""
+    step = dp.PoissonSampledDpEvent(0.1, dp.GaussianDpEvent(0.53))
+    assert 40 < epsilon_of(dp.SelfComposedDpEvent(step, 300), 1e-5).epsilon < 60
+    assert not caplog.records

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent, SelfComposedDpEvent
 
 from sfumato import dp
@@ -20,8 +21,6 @@ from sfumato.dp.training.losses import resolved
 from sfumato.dp.training.modules import prepared
 from sfumato.dp.training.randomness import Keystream
 from sfumato.dp.training.trained import KNOWN_SEED, ROWS_COUNTED, TRACED, Record, Settings, Step
-
-torch = pytest.importorskip("torch")
 
 ROWS, WIDTH, CLIP = 40, 5, 0.3
 COMMON: dict[str, Any] = {

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from sfumato import dp
 from sfumato.core.errors import InputError
 from sfumato.dp.training import checkpoints
 from sfumato.dp.training.trained import Progress, Step
-
-torch = pytest.importorskip("torch")
 
 ROWS, STEPS, EVERY = 30, 12, 4
 COMMON: dict[str, Any] = {

@@ -8,6 +8,7 @@ that its own PLD has) this is half of what replacing costs. Here the distance is
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -27,6 +28,8 @@ RELATIONS = {
 }
 #: Small budgets need large orders, which only closed forms can afford.
 _LARGE_ORDERS = (1536, 2048, 3072, 4096, 6144, 8192, 16384, 32768, 65536)
+#: Below it the divergence of a sample with little noise is a series that need not converge.
+_LEAST_SAMPLED = 2.0
 #: A divergence so small that it drowns in rounding comes out as zero or below, of which the library makes an
 #: epsilon of zero: each event costs at least this.
 _ROUNDING = 1e-12
@@ -39,6 +42,16 @@ _ORDERS_ARE_FREE = (
     DiscreteGaussianDpEvent,
     dp.NoOpDpEvent,
 )
+
+
+class _Excluded(logging.Filter):
+    """An order whose series did not converge is left out, and the bound is larger: nothing to warn of."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "failed to converge" not in str(record.msg)
+
+
+logging.getLogger("absl").addFilter(_Excluded())
 
 
 class Divergences(RdpAccountant):  # type: ignore[misc]  # the library has no types
@@ -142,8 +155,9 @@ def divergences(event: dp.DpEvent, relation: Relation, orders: Sequence[float] =
 
 def orders_for(event: dp.DpEvent) -> tuple[float, ...]:
     """The orders at which an event is worth computing."""
-    free = all(isinstance(leaf, _ORDERS_ARE_FREE) for leaf in leaves(event))
-    return (*DEFAULT_RDP_ORDERS, *(_LARGE_ORDERS if free else ()))
+    if all(isinstance(leaf, _ORDERS_ARE_FREE) for leaf in leaves(event)):
+        return (*DEFAULT_RDP_ORDERS, *_LARGE_ORDERS)
+    return tuple(order for order in DEFAULT_RDP_ORDERS if order >= _LEAST_SAMPLED)
 
 
 def pure_divergence(epsilon: float, orders: Any) -> Any:
