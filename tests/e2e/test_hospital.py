@@ -34,8 +34,11 @@ def test_the_model_leaves_and_is_of_use(walked: tuple[Path, ImageOutcome]) -> No
     assert outcome.figures["private"]["accuracy"][0] > 0.7
     assert outcome.figures["epsilon"] <= 3
     assert sorted(path.name for path in (folder / "release").rglob("*") if path.is_file()) == [
-        *["card.md", "evidence.json", "manifest.json", "model.safetensors"]
+        *["card.md", "dossier.html", "dossier.pdf", "evidence.json", "manifest.json", "model.safetensors"]
     ]
+    page = (folder / "release" / "dossier.html").read_text()
+    assert "What it may tell of one patient" in page
+    assert "A review of the parameters" in page
     arrays, said = tensorfile.read((folder / "release" / "data" / "model.safetensors").read_bytes())
     assert arrays["weights"].shape[0] == len(said["classes"].split("\n")) == 10
     assert json.loads(json.dumps(outcome.summary()))["cleaned"]["written"] == 500

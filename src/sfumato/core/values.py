@@ -178,7 +178,7 @@ class PrivatePlan(Value):
 
     kind: Literal["statistics", "model"]
     asked: tuple[dict[str, Any], ...]
-    unit: Literal["row", "subject"]
+    unit: Literal["row", "subject", "image", "patient"]
     relation: Literal["add-remove", "replace-one"]
     epsilon: float
     delta: float

@@ -26,6 +26,7 @@ from sfumato.images.report import Cleaned
 from sfumato.images.risks import FLAGS
 from sfumato.project import Project
 from sfumato.project.project import FOLDER
+from sfumato.release.layout import DOSSIER
 
 if TYPE_CHECKING:
     from sfumato.dp.training.recipes import ImageClassifier
@@ -79,7 +80,13 @@ class ImageOutcome:
         lines += ["", *self.notes, ""]
         lines += [f"  {'passed' if one.passed else 'FAILED'}: {one.words}" for one in self.decision.reasons]
         verdict = "passed the release of the model" if self.decision.passed else "refused: no model left"
-        return [*lines, "", f"The gate {verdict}.", f"Release: {self.release.folder}"]
+        return [
+            *lines,
+            "",
+            f"The gate {verdict}.",
+            f"Release: {self.release.folder}",
+            f"Dossier: {self.release.folder / DOSSIER}",
+        ]
 
 
 def walk(folder: Path, watch: Watch, images: Path | None = None, *, count: int | None = None) -> ImageOutcome:
@@ -153,6 +160,7 @@ def walk(folder: Path, watch: Watch, images: Path | None = None, *, count: int |
             "attack": [finding.model_dump(mode="json") for finding in attack],
         },
         dataset=DATASET,
+        statement=budget.statement(),
     )
     notes = _notes(found, model, attack)
     return ImageOutcome(found.origin, found.cleaned, figures, findings, decision, release, notes)

@@ -12,21 +12,28 @@ from sfumato.core.canonical import canonical_json, sha256
 from sfumato.core.errors import InputError
 from sfumato.core.keyed import derive
 from sfumato.core.values import Decision, Finding
+from sfumato.demos.hospital_dossier import account_of
 from sfumato.project import Project
 from sfumato.release import manifest as manifests
+from sfumato.release.account import Account, DataFile
 from sfumato.release.custody import commit
+from sfumato.release.dossier import dossier_html
 from sfumato.release.layout import (
     DATA,
+    DOSSIER,
+    DOSSIER_PDF,
     EVIDENCE,
     MANIFEST,
     SEALED_EVIDENCE,
     SEALED_PRIVATE,
     files_of,
 )
+from sfumato.release.pdf import dossier_pdf
 from sfumato.release.verify import verify
 from sfumato.release.writer import Outgoing
 
 if TYPE_CHECKING:
+    from sfumato.dp.statements import Statement
     from sfumato.dp.training.recipes import ImageClassifier
 
 MODEL, CARD = "model.safetensors", "card.md"
@@ -52,14 +59,16 @@ def release_model(
     told: Mapping[str, str],
     private: Mapping[str, Any],
     dataset: str,
+    statement: Statement,
 ) -> ImageRelease:
     """Write the release of a model, sign it, verify it, enter it in the ledger, and give it its name.
 
     Args:
-        folder: gets ``release/`` (``data/model.safetensors`` if the gate passed, ``card.md``,
+        folder: gets ``release/`` (``data/model.safetensors`` if the gate passed, ``card.md``, the dossier,
             ``evidence.json``, ``manifest.json``) and ``custody/``.
         findings: as they leave: each follows from the method, or was drawn with noise and charged.
         told: facts for the card, by name: images, unit, classes, guessing, promise, notices.
+        statement: of the budget that the training was charged to.
         private: what stays, sealed; a salted commitment to each is in the manifest.
 
     Raises:
@@ -76,6 +85,19 @@ def release_model(
         outgoing.write(EVIDENCE, _evidence(dataset, findings, decision))
         outgoing.write(CARD, card(model, told, findings, decision).encode())
         commitments = {name: commit(salt, name, private[name]) for name in sorted(private)}
+        account = account_of(
+            model,
+            statement,
+            dataset=dataset,
+            told=told,
+            findings=findings,
+            decision=decision,
+            data=[DataFile(MODEL, {})] if decision.passed else [],
+            project=project,
+            commitments=commitments,
+            time=time,
+        )
+        _write_dossier(outgoing, account)
         content = _manifest(outgoing, project, dataset, time, decision, commitments)
         outgoing.write(MANIFEST, content)
         kept = {"findings": [finding.model_dump(mode="json") for finding in findings]}
@@ -100,6 +122,15 @@ def release_model(
 
         release, custody = outgoing.commit(last_check)
     return ImageRelease(release, custody, digest)
+
+
+def _write_dossier(outgoing: Outgoing, account: Account) -> None:
+    """The page that a privacy officer reads, and the same as PDF."""
+    folder = outgoing.release_folder
+    digests = {name: manifests.digest_of(folder / name) for name in files_of(folder).names}
+    page = dossier_html(account, digests)
+    outgoing.write(DOSSIER, page)
+    outgoing.write(DOSSIER_PDF, dossier_pdf(page, account.time))
 
 
 def _evidence(dataset: str, findings: Sequence[Finding], decision: Decision) -> bytes:

@@ -305,7 +305,7 @@ def _of_guarantee(account: Account) -> dict[str, str]:
     return {
         "differential-privacy": f"epsilon {epsilon} and delta {private['delta']:g} for each {unit}, where "
         f"one is added or removed (epsilon {replaced} where one is replaced), by {private['event']}",
-        "differential-privacy.unit": unit if unit == "row" else "a person with all their rows",
+        "differential-privacy.unit": "a person with all their rows" if unit == "person" else f"one {unit}",
         "differential-privacy.budget": f"epsilon {budget['epsilon']:g} and delta {budget['delta']:g}; "
         f"{value_words(budget['spent'], 'share')} is spent",
         "differential-privacy.noise": "a cryptographic source"

@@ -132,7 +132,7 @@ def _rows_tile(account: Account) -> Tile:
 def _private_tile(account: Account) -> Tile:
     private = account.private
     assert private is not None
-    told = f"delta {private['delta']:g}, for each {UNIT_WORDS[private['unit']]}"
+    told = f"delta {value_words(private['delta'], 'delta')}, for each {UNIT_WORDS[private['unit']]}"
     return Tile("epsilon", value_words(private["epsilon"], "epsilon"), told, see="guarantee")
 
 
@@ -159,12 +159,13 @@ def _private_sentences(private: Mapping[str, Any]) -> list[Claim]:
     questions = len(private["asked"])
     unit = UNIT_WORDS[private["unit"]]
     epsilon, replaced = (value_words(private[name], "epsilon") for name in ("epsilon", "replace_epsilon"))
+    delta = value_words(private["delta"], "delta")
     done = f"{questions} {'question was' if questions == 1 else 'questions were'} answered"
     if private["kind"] == "model":
         done = "a model was trained"
     said = [
         f"No rows leave: {done}, with noise that hides whether any one {unit} is there.",
-        f"It cost epsilon {epsilon} and delta {private['delta']:g} where a {unit} is added or removed, and "
+        f"It cost epsilon {epsilon} and delta {delta} where a {unit} is added or removed, and "
         f"epsilon {replaced} where one is replaced by another.",
     ]
     if private["unbounded"]:

@@ -153,8 +153,7 @@ ACTIONS: Mapping[str, str] = {
 #: How a hierarchy's file is read says nothing about what was done.
 _DULL = ("separator", "encoding", "form", "tree", "groups", "values")
 _PERCENT = ("share", "probability")
-_COUNTS = ("people", "rows", "classes", "number")
-_PLAIN = ("epsilon", "delta")
+_FORMATS = dict.fromkeys(("people", "rows", "classes", "number"), ",.0f") | {"epsilon": ".4g", "delta": ".3g"}
 NOTHING = "–"
 _LEAST_SHARE = 0.0005
 
@@ -195,7 +194,7 @@ def value_words(value: float | None, unit: str) -> str:
     elif unit == "difference":
         words = f"{_tenths(value):.1f}\N{NO-BREAK SPACE}points"
     else:
-        words = f"{value:,.0f}" if unit in _COUNTS else f"{value:.4g}" if unit in _PLAIN else f"{value:.3f}"
+        words = format(value, _FORMATS.get(unit, ".3f"))
     return words.replace("-", "−")
 
 
@@ -294,7 +293,7 @@ UNITS = {
 }
 
 #: Whom a guarantee of differential privacy is about.
-UNIT_WORDS = {"row": "row", "subject": "person"}
+UNIT_WORDS = {"row": "row", "subject": "person", "image": "image", "patient": "patient"}
 
 #: How the cost of an event was added up.
 ACCOUNTINGS = {
