@@ -118,7 +118,7 @@ def test_where_nothing_holds_the_nearest_miss_is_told(ask: Ask, study: Path) -> 
 def test_a_limit_that_binds_names_what_stands_behind_it(ask: Ask, study: Path) -> None:
     (study / "space.yaml").write_text("vary: {method: [], k: [40, 60], drop: []}\n" + SPACE.split("\n")[1])
     limits = ("--at-most", "risk.worst_class=0.025", "--maximize", "distributions.precision")
-    found = ask(*SEARCH, 4, *limits, "-o", "out", "--json", cwd=study).passes().json
+    found = ask(*SEARCH, 10, *limits, "-o", "out", "--json", cwd=study).passes().json
     (behind,) = [one for one in found["why"] if one["limit"] == "risk.worst_class at most 0.025"]
     assert behind["short"] > 0
     best = found["trials"][found["best"]]

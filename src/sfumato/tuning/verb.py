@@ -186,6 +186,12 @@ def _chosen(work: _Work, trials: Sequence[Trial], sure: Mapping[int, float]) -> 
         (trial for trial in again if _wins(aims, confirmations[trial.number])),
         None,
     )
+    holds = own is not None and not broken(aims, own, work.share)
+    if best is None and holds and own is not None and given is not None and _stands(given):
+        # Where nothing better is confirmed, the given policy is the best that is known to hold.
+        best, confirmations[own.number] = own, given
+        again = again if own in again else [*again, own]
+        found = found if own in found else [*found, own]
     if best is not None:
         confirmations[best.number] = _with_targets(work, best, confirmations[best.number])
         given = None if given is None or own is None else _with_targets(work, own, given)
@@ -219,13 +225,18 @@ def _chosen(work: _Work, trials: Sequence[Trial], sure: Mapping[int, float]) -> 
 
 
 def _wins(aims: Aims, found: Confirmed) -> bool:
-    """Whether everything holds on the people set aside, and use is no less there than the given policy's.
+    """Whether it stands, and use is no less on the people set aside than the given policy's.
 
     Where the user says what must hold, the given policy is no measure.
     """
     uses = {aim.name for aim in aims.aims if aim.side == "use"}
     loses = any(gain.value is not None and gain.value < 0 for gain in found.gains if gain.aim in uses)
-    return not found.broken and not found.note and (aims.asked or not loses)
+    return _stands(found) and (aims.asked or not loses)
+
+
+def _stands(found: Confirmed) -> bool:
+    """Whether everything holds on the people set aside."""
+    return not found.broken and not found.note
 
 
 def _with_targets(work: _Work, trial: Trial, found: Confirmed) -> Confirmed:
