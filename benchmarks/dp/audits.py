@@ -1,7 +1,7 @@
 """Audits: how much one run proves, what repeated runs catch, and DP-SGD on Adult from the final model alone.
 
 Papers: Steinke, Nasr & Jagielski 2023 (one run); Annamalai & De Cristofaro 2024, arXiv 2405.14106 (black-box,
-worst-case initial parameters: up to 7.21 at a claimed epsilon of 10, on MNIST).
+worst-case initial parameters: 7.21 at a claimed epsilon of 10, on 1,000 records of MNIST).
 """
 
 from __future__ import annotations
