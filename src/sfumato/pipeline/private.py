@@ -21,6 +21,7 @@ from sfumato.pipeline.asked import Asked, Drawn, asked_of
 from sfumato.pipeline.outcome import Outcome, Watch
 from sfumato.pipeline.snapshot import Snapshot
 from sfumato.policy.load import LoadedPolicy
+from sfumato.policy.private import Training
 from sfumato.project import Project
 from sfumato.project.budgets import BUDGETS, Budgets
 from sfumato.release.assemble import assemble
@@ -186,7 +187,7 @@ def _priced(snapshot: Snapshot, asked: Asked, budget: Budget | None, audits: Seq
             "spent": 0.0 if statement is None else min(1.0, statement.share),
         },
         unbounded=0 if statement is None else len(statement.unbounded),
-        review=() if statement is None else _review(statement),
+        review=() if statement is None else _review(statement, terms.training),
     )
     plan = Plan(
         dataset=snapshot.policy.dataset.name,
@@ -201,9 +202,11 @@ def _priced(snapshot: Snapshot, asked: Asked, budget: Budget | None, audits: Seq
     return Priced(plan, findings, decide(snapshot.policy, findings))
 
 
-def _review(statement: Statement) -> tuple[dict[str, str], ...]:
+def _review(statement: Statement, training: Training | None) -> tuple[dict[str, str], ...]:
     """Domains are declared and noise is OpenDP's: nothing looked at the rows that was not charged."""
     from sfumato.dp.review import review
 
-    remarks = review(statement, tuning="none", secure=True, charged_upstream=True)
+    # How many people there are is told only where the policy says that everybody may know it.
+    people = None if training is None else training.size
+    remarks = review(statement, people=people, tuning="none", secure=True, charged_upstream=True)
     return tuple(asdict(remark) for remark in remarks)
