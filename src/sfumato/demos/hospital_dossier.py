@@ -86,6 +86,7 @@ def _private(model: ImageClassifier, statement: Statement, told: Mapping[str, st
     from sfumato.dp.accounting import epsilon_of
     from sfumato.dp.events import words
     from sfumato.dp.review import review
+    from sfumato.dp.training.trained import FAST_NOISE
 
     asked = {
         "query": _RECIPE,
@@ -93,7 +94,8 @@ def _private(model: ImageClassifier, statement: Statement, told: Mapping[str, st
         "grey levels": list(model.levels),
         "why": "a model can be given to others, and images cannot: pixels are people",
     }
-    remarks = review(statement, tuning="none", secure=True, charged_upstream=True)
+    secure = model.private and FAST_NOISE not in model.notices
+    remarks = review(statement, tuning="none", secure=secure, charged_upstream=True)
     return PrivatePlan(
         kind="model",
         asked=(asked,),
@@ -104,7 +106,7 @@ def _private(model: ImageClassifier, statement: Statement, told: Mapping[str, st
         replace_epsilon=model.replace_epsilon,
         accounting=epsilon_of(model.event, model.delta, relation=statement.relation).method,
         event=words(model.event),
-        secure=True,
+        secure=secure,
         budget={
             "epsilon": statement.epsilon,
             "delta": statement.delta,
