@@ -19,10 +19,12 @@ from sfumato.core.values import Finding, Inventory, Plan
 if TYPE_CHECKING:
     import numpy as np
     import polars as pl
+    from dp_accounting import DpEvent
     from numpy.typing import NDArray
 
     from sfumato.anonymity.measures.columns import Classes, Columns
     from sfumato.classes.table import ClassTable
+    from sfumato.synth.coded import Coded, Field, Given, Private
 
 
 class Params(BaseModel):
@@ -184,6 +186,73 @@ class Measure(Protocol):
 
     def floor(self, classes: Classes) -> float:
         """What any node scores at least that merges these classes and suppresses no fewer of their rows."""
+
+
+class SynthesisModel(Protocol):
+    """What a synthesizer learned; rows are made from it, and from a draw, alone."""
+
+    #: Does :meth:`sample` honour what is given? Otherwise callers choose among rows made freely.
+    conditional: ClassVar[bool]
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What was learned, for the dossier: counts of parameters, marginals, rounds; JSON, of no person."""
+
+    def sample(self, rows: int, random: np.random.Generator, given: Given) -> NDArray[np.int32]:
+        """Codes of new rows, shape (rows, fields); the same draw gives the same rows."""
+
+    def state(self) -> tuple[Mapping[str, NDArray[Any]], Mapping[str, Any]]:
+        """Arrays and JSON that :meth:`restored` makes the model from again."""
+
+    @classmethod
+    def restored(
+        cls, fields: Sequence[Field], arrays: Mapping[str, NDArray[Any]], document: Mapping[str, Any]
+    ) -> SynthesisModel:
+        """The model that :meth:`state` is of."""
+
+
+class Synthesizer(Protocol):
+    """Learns how the fields of coded rows go together.
+
+    Where ``private`` is None it may look at the rows as it likes. Otherwise everything that it learns of them
+    is charged to the budget in it; what it looks at beyond is public: fields, sizes, parameters.
+    """
+
+    Params: ClassVar[type[Params]]
+    summary: ClassVar[str]
+    #: Under differential privacy: does training see rows, or noisy marginals alone?
+    sees: ClassVar[Literal["rows", "marginals"]]
+    #: Can it be taught under differential privacy?
+    has_private: ClassVar[bool]
+
+    def __init__(self, params: Any) -> None: ...
+
+    def event(self, fields: Sequence[Field], size: int, noise: float) -> DpEvent:
+        """What a fit under differential privacy is charged; it costs less the more noise there is.
+
+        Args:
+            size: about how many rows there are.
+            noise: the noise multiplier, above 0.
+        """
+
+    def fit(
+        self,
+        coded: Coded,
+        key: bytes,
+        private: Private | None = None,
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> SynthesisModel:
+        """Learn from coded rows.
+
+        Args:
+            key: 32 bytes for everything that is drawn but noise; the same key and rows give the same model
+                where nothing is private.
+            private: the terms of differential privacy; None without it.
+            progress: is told what is done, how far it has come, and of how much.
+
+        Raises:
+            InputError: ``usage``: an extra is not installed, or the rows cannot be learned from.
+        """
 
 
 def nobody(metric: str, rows: NDArray[np.int64], risks: NDArray[np.float64]) -> None:
