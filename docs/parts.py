@@ -15,11 +15,12 @@ from sfumato.evidence import ATTACKS, FAIRNESS, UTILITY
 from sfumato.evidence.attacks.external import REPORT as EXTERNAL
 from sfumato.evidence.guarantee import REPORT as GUARANTEE
 from sfumato.evidence.models.skill import REPORT as SKILL
-from sfumato.gate import COMPOSED, FLOOR, PRIVATE_FLOOR
+from sfumato.gate import COMPOSED, FLOOR, MADE_FLOOR, PRIVATE_FLOOR
 from sfumato.hierarchies import HIERARCHIES
 from sfumato.inventory.detectors import DETECTORS
 from sfumato.inventory.detectors.national import SCHEMES
 from sfumato.policy.model import DEFAULT_ACTIONS
+from sfumato.synth import SYNTHESIZERS
 from sfumato.transforms import TRANSFORMS
 
 #: Parameters that the pipeline fills in; a policy does not write them.
@@ -106,6 +107,31 @@ def queries_page() -> str:
         "On people who did not teach it; nobody charged these figures, so they go to custody alone.",
         _metrics(SKILL.metrics, SKILL.units),
     )
+
+
+def synthesizers_page() -> str:
+    """The synthesizers, and what rows that are made are held to."""
+    return page(
+        "Synthesizers",
+        "What makes new rows in the place of the people's own. A policy writes `synthesis: {method: NAME, "
+        "settings: {...}, why: ...}`; Python has `sf.synth.fit(table, NAME, params={...})`. "
+        "[Make rows](../how-to/synthesize.md) shows it, and [Synthesis](../explanation/synthesis.md) says "
+        "how each learns and what none can promise.",
+        f"The floor that made rows are held to: {', '.join(f'`{bound}`' for bound in MADE_FLOOR)}.",
+        *_synthesizers(),
+    )
+
+
+def _synthesizers() -> Iterable[str]:
+    for name in SYNTHESIZERS:
+        kind = SYNTHESIZERS.resolve(name)
+        yield f"## {name}"
+        yield _sentence(kind.summary)
+        yield prose(kind)
+        seen = "rows" if kind.sees == "rows" else "marginals alone"
+        private = "yes" if kind.has_private else "no"
+        yield f"Sees while it learns: {seen}. Under differential privacy: {private}."
+        yield _params(name, kind)
 
 
 def detectors_page() -> str:

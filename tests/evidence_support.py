@@ -10,7 +10,9 @@ import numpy as np
 import polars as pl
 
 from sfumato.contracts import COUNT, Comparison
+from sfumato.core.keyed import derive
 from sfumato.core.values import AnonymityPlan, ColumnProfile, Finding, Inventory, Plan, Role, Step
+from sfumato.evidence.made import laid_beside
 
 KEY = bytes(range(32))
 Describe = Callable[[pl.DataFrame], pl.DataFrame]
@@ -87,6 +89,27 @@ def compare(
         count=lambda columns: leaving.group_by(columns).len(COUNT),
         count_original=lambda columns: original.group_by(columns).len(COUNT),
         **{"centers": {}, "key": KEY, "design": "holdout" if control.height else "none", **more},
+    )
+
+
+def made(
+    original: pl.DataFrame,
+    rows: pl.DataFrame,
+    describe: Describe = as_is,
+    *,
+    control: pl.DataFrame | None = None,
+    key: bytes = KEY,
+    **more: Any,
+) -> Comparison:
+    """A comparison of made rows, any number of them, with the people who taught their generator."""
+    released, kept = laid_beside(rows, original.height, derive(key, "made"))
+    given = compare(original, describe, kept=kept, control=control, released=released, key=key, **more)
+    taught = describe(original)
+    return replace(
+        given,
+        made=True,
+        count=lambda columns: rows.group_by(columns).len(COUNT),
+        count_taught=lambda columns: taught.group_by(columns).len(COUNT),
     )
 
 

@@ -1,8 +1,8 @@
 """The evaluator of synthetic tables on Adult: marginals, what a model learns, and what tells them apart.
 
 Adult with all 15 columns, permuted, 26,048 rows to learn from and 6,513 held out (the 32,561 rows of the
-published training part). One- and two-way marginals as total variation over 15 columns and 105 pairs, numbers in
-20 quantile bins of the training rows (capital gain and loss: zero, and deciles of the positives).
+published training part). One- and two-way marginals as total variation over 15 columns and 105 pairs,
+numbers in 20 quantile bins of the training rows (capital gain and loss: zero, and deciles of the positives).
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Adult:
         }
 
     def coded(self, table: pl.DataFrame) -> NDArray[np.int64]:
-        """Each column in the evaluator's bins; a category that the training rows lack has a code of its own."""
+        """Each column in the evaluator's bins; a category that the training rows lack has its own code."""
         columns = []
         for name in self.train.columns:
             if name in self._edges:

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sfumato import dp, images
+    from sfumato import dp, images, synth
     from sfumato.anonymity.assess import Assessment
     from sfumato.api import (
         Result,
@@ -65,7 +65,12 @@ _PLACES = {
 }
 
 #: Rooms that are namespaces of their own: ``sf.dp.Budget``.
-_ROOMS = {"audit": "sfumato.evidence.audits", "dp": "sfumato.dp", "images": "sfumato.images"}
+_ROOMS = {
+    "audit": "sfumato.evidence.audits",
+    "dp": "sfumato.dp",
+    "images": "sfumato.images",
+    "synth": "sfumato.synth",
+}
 
 __all__ = [
     "Assessment",
@@ -94,6 +99,7 @@ __all__ = [
     "plan",
     "risk",
     "run",
+    "synth",
     "tune",
     "verify",
 ]

@@ -230,6 +230,8 @@ class Synthesizer(Protocol):
     def event(self, fields: Sequence[Field], size: int, noise: float) -> DpEvent:
         """What a fit under differential privacy is charged; it costs less the more noise there is.
 
+        It follows from how many fields there are, and never from their sizes, which were perhaps learned.
+
         Args:
             size: about how many rows there are.
             noise: the noise multiplier, above 0.
@@ -294,6 +296,16 @@ class Comparison:
     custody alone what single people risk: a metric, positions in ``original`` and a risk for each.
     ``design`` is "holdout", or "twin" where every row is released and the probe runs on the same
     policy fitted to one half with the other half as control, or "none" where there is no control.
+
+    With ``made`` the release is of rows that a generator made, and they are nobody's. ``original`` are then
+    a keyed sample of the people who taught the generator, and ``control`` people who did not. ``released``
+    is a keyed sample of the made rows in an order of its own, laid beside the people
+    (:func:`sfumato.evidence.made.laid_beside`): a row has nothing to do with the person beside it, and
+    figures that rest on pairs have the intervals of independent samples. ``kept`` says where there is a
+    row, for there may be fewer rows than people; who is behind a release is ``members``. ``count`` gives all
+    made rows as written, ``describe`` what raw rows are in the terms that the generator was taught in (the
+    transforms of columns and nothing else), and ``count_taught`` everybody who taught it in these terms;
+    without it they are those in ``original``. Labels never overlap.
     """
 
     inventory: Inventory
@@ -324,6 +336,13 @@ class Comparison:
     tight: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     record: Callable[[str, NDArray[np.int64], NDArray[np.float64]], None] = nobody
+    made: bool = False
+    count_taught: Callable[[Sequence[str]], pl.DataFrame] | None = None
+
+    @property
+    def members(self) -> NDArray[np.bool_]:
+        """Who of ``original`` the release is of: whoever left, and everybody where rows are made."""
+        return self.kept | self.made
 
 
 class Probe(Protocol):
@@ -337,6 +356,9 @@ class Probe(Protocol):
     summary: ClassVar[str]
     #: Every metric it may report, with its goal and one line for the docs.
     metrics: ClassVar[Mapping[str, tuple[Literal["low", "high"], str]]]
+    #: The metrics that are about a person's own row in the release, so that made rows have none; a probe
+    #: that does not say it has none of its figures there.
+    rowwise: ClassVar[frozenset[str]]
 
     def run(self, comparison: Comparison, params: Any) -> list[Finding]:
         """The findings, without a person's value in any of their texts."""

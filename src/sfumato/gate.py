@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from sfumato.core.values import Decision, Finding, Reason
 from sfumato.evidence import UNGATED
-from sfumato.policy.model import Policy, Threshold
+from sfumato.policy.measured import Threshold
+from sfumato.policy.model import Policy
 
 #: What every release is held to, whatever its policy says: nobody may be picked out of their class
 #: with more than one chance in five. A class has at least five people however small the table is.
@@ -29,6 +30,15 @@ COMPOSED = (
 PRIVATE_FLOOR = (
     Threshold(metric="dp.epsilon", at_most=10.0, least_n=1),
     Threshold(metric="dp.delta", at_most=1e-5, least_n=1),
+)
+#: What rows that were made are held to: they may repeat the people who taught the synthesizer, or come very
+#: near to them, hardly more often than people who did not, and may not tell who taught it. Bounds that fresh
+#: people pass, and one copy in a hundred does not. Nearness is wider: in a table of few columns people lie near
+#: to others by chance, and how much more often some do is known less exactly.
+MADE_FLOOR = (
+    Threshold(metric="copies.excess", at_most=0.0075, least_n=1000),
+    Threshold(metric="copies.close_excess", at_most=0.03, least_n=1000),
+    Threshold(metric="membership.tpr_at_1_all_columns", at_most=0.1, least_n=1000),
 )
 #: Figures on earlier releases, which the first one of its people does not have.
 _COMPOSITION = "composition."
@@ -53,6 +63,8 @@ def floors(policy: Policy, earlier: int = 0) -> tuple[Threshold, ...]:
     """The built-in bounds that a policy's release is held to."""
     if policy.dp is not None:
         return PRIVATE_FLOOR
+    if policy.synthesis is not None:
+        return MADE_FLOOR if policy.synthesis.dp is None else (*PRIVATE_FLOOR, *MADE_FLOOR)
     return (*FLOOR, *(COMPOSED if earlier else ()))
 
 

@@ -10,9 +10,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from evidence_support import as_is, compare, local, planned, starred
+from evidence_support import as_is, compare, local, made, planned, starred
 from sfumato.contracts import COUNT, Comparison, Params
+from sfumato.core.values import Finding
 from sfumato.evidence import TABLES, learners, probe
+from sfumato.evidence.attacks.controls import OVERLAP
+from sfumato.evidence.run import measure
 
 NAMES = [name for table in TABLES for name in table]
 PARAMS = {
@@ -82,6 +85,7 @@ def test_it_says_what_it_is(name: str) -> None:
         assert goal in ("low", "high")
         assert line
     assert set(kind.units) == set(kind.metrics)
+    assert kind.rowwise <= set(kind.metrics)
 
 
 @pytest.mark.parametrize(
@@ -131,9 +135,54 @@ def test_a_level_chosen_on_bad_data_gives_findings_and_no_traceback(name: str, k
     check(name, planned(given, models, levels=dict.fromkeys(columns, 1)))
 
 
+ROWS: dict[str, Callable[[pl.DataFrame], pl.DataFrame]] = {
+    "none": lambda rows: rows.clear(),
+    "one": lambda rows: rows[:1],
+    "fewer": lambda rows: rows[: rows.height // 3],
+    "as many": lambda rows: rows,
+    "more": lambda rows: pl.concat([rows, rows[::-1], rows]),
+}
+
+
+FRAMES = [
+    *((kind, many) for kind in ("ordinary", "one row", "all missing") for many in ROWS),
+    *((kind, many) for kind in BAD for many in ("fewer", "more")),
+]
+
+
+@pytest.mark.parametrize(("kind", "many"), dict.fromkeys(FRAMES))
+def test_made_rows_on_bad_data_give_findings_and_no_error(kind: str, many: str) -> None:
+    frame = BAD[kind]
+    half = frame.height // 2
+    given = made(frame[:half], ROWS[many](frame[:half]), control=frame[half:], target="y", groups=("group",))
+    found = measure(given, {name: PARAMS.get(name, {}) for name in NAMES})
+    for name in NAMES:
+        part, findings = probe(name), [finding for finding in found if finding.source == name]
+        judge(name, findings)
+        # What is said of rowwise figures is that they are not measured, and once.
+        silent = [finding for finding in findings if finding.metric in part.rowwise]
+        assert {finding.metric for finding in silent} == part.rowwise
+        assert all(finding.status == "not-measured" for finding in silent)
+        if many == "none":
+            assert not any(finding.status == "measured" for finding in findings)
+    assert not any(finding.status == "error" and finding.note != OVERLAP for finding in found)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_made_rows_without_control_are_never_measured_as_good(name: str) -> None:
+    found = measure(made(BASE[:150], BASE[150:], target="y"), {name: PARAMS.get(name, {})})
+    judge(name, [finding for finding in found if finding.source == name])
+    excess = [finding for finding in found if finding.metric.endswith("excess")]
+    assert not any(finding.status == "measured" for finding in excess)
+
+
 def check(name: str, given: Comparison) -> None:
     part = probe(name)
-    findings = part().run(given, part.Params(**PARAMS.get(name, {})))
+    judge(name, part().run(given, part.Params(**PARAMS.get(name, {}))))
+
+
+def judge(name: str, findings: list[Finding]) -> None:
+    part = probe(name)
     assert {finding.metric for finding in findings} == set(part.metrics)
     assert len({(finding.metric, finding.target) for finding in findings}) == len(findings)
     for finding in findings:

@@ -15,7 +15,8 @@ from sfumato.core.values import Finding, Role
 from sfumato.evidence.run import measure
 from sfumato.gate import decide
 from sfumato.policy.load import policy_from
-from sfumato.policy.model import BATTERY, Policy
+from sfumato.policy.measured import BATTERY
+from sfumato.policy.model import Policy
 
 #: More of it is worse for people, and an attack can tell two releases of different k apart by it.
 WORSE_WITH_LESS_K = (

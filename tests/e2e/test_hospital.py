@@ -60,11 +60,28 @@ def test_the_release_verifies_and_names_nobody(walked: tuple[Path, ImageOutcome]
 def test_both_budgets_were_charged(walked: tuple[Path, ImageOutcome]) -> None:
     folder, _ = walked
     project = Project.open(folder / ".sfumato")
-    for name in ("hospital-images", "hospital-images-held-out"):
+    for name, spends in (("hospital-images", 2), ("hospital-images-held-out", 1)):
         statement = Budget.open(name, project).statement()
-        assert len(statement.entries) == 1
+        assert len(statement.entries) == spends
         assert statement.unit == "subject"
         assert not statement.unbounded
+
+
+def test_a_synthetic_set_is_made_or_held_back(walked: tuple[Path, ImageOutcome]) -> None:
+    folder, outcome = walked
+    made = outcome.synthetic
+    assert made.epsilon <= 2 and made.images == 200
+    assert {one.metric for one in made.findings} >= {"images.copies", "images.classifier_auc"}
+    place = folder / "synthetic"
+    assert (made.folder == place) == place.exists() == (not made.reasons)
+    if made.folder is not None:
+        names = {path.name for path in place.iterdir()}
+        assert len(names) == 203
+        assert all("synthetic" in name for name in names - {"README.md", "labels.csv"})
+        readme = (place / "README.md").read_text()
+        assert "are synthetic" in readme and "0.0%" not in readme
+        lines = (place / "labels.csv").read_text().splitlines()
+        assert lines[0] == "file,label" and len(lines) == 201
 
 
 def test_exact_figures_are_not_in_the_release(walked: tuple[Path, ImageOutcome]) -> None:

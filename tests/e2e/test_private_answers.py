@@ -113,6 +113,17 @@ def test_other_rows_are_charged_anew(run: Run, tmp_path: Path, table: pl.DataFra
     assert not second.data.equals(first.data)
 
 
+def test_the_same_people_have_no_second_budget_under_another_name(run: Run, table: pl.DataFrame) -> None:
+    run(policy())
+    with pytest.raises(InputError) as caught:
+        run(policy(dataset={"name": "hospital"}))
+    assert caught.value.code == "budget-mismatch"
+    assert '"clinic"' in str(caught.value)
+    # Another table is not known to be the same people; the name that has the budget is told the same again.
+    assert run(policy(dataset={"name": "hospital"}), table.head(3000)).passed
+    assert run(policy()).passed
+
+
 def test_what_does_not_fit_is_refused_before_anything_is_drawn(
     run: Run, tmp_path: Path, table: pl.DataFrame
 ) -> None:
@@ -175,9 +186,9 @@ def test_a_release_of_rows_is_unbounded(run: Run, tmp_path: Path) -> None:
     assert "no epsilon bounds" in (result.folder / "dossier.html").read_text().replace("\n", " ")
 
 
-def test_people_with_several_rows(run: Run) -> None:
+def test_people_with_several_rows(run: Run, table: pl.DataFrame) -> None:
     """The unit is the person, and the same questions need more noise than for rows."""
-    by_row = run(policy(dataset={"name": "rows"}))
+    by_row = run(policy(dataset={"name": "rows"}), table[1:])
     by_person = run(policy(dataset={"name": "clinic", "subject": "visitor"}, dp={"rows_per_subject": 3}))
     assert by_person.plan.private is not None
     assert by_person.plan.private.unit == "subject"
@@ -265,9 +276,8 @@ def test_the_release_is_audited_by_the_rows(
     assert fair.power == 1
     monkeypatch.setattr(mechanisms, "gaussian", lambda values, _: values.astype(float))
     monkeypatch.setattr("sfumato.dp.queries.base.gaussian", lambda values, _: values)
-    written["dataset"]["name"] = "quiet"
-    sf.run(written, output=tmp_path / "quiet", project=tmp_path / "keys")
-    assert audit_release(tmp_path / "quiet", project=tmp_path / "keys").violated
+    sf.run(written, output=tmp_path / "quiet", project=tmp_path / "other keys")
+    assert audit_release(tmp_path / "quiet", project=tmp_path / "other keys").violated
 
 
 def test_a_release_without_counts_has_nothing_to_audit_by_rows(

@@ -43,6 +43,7 @@ def test_a_share_is_not_published_exactly() -> None:
 def test_people_are_rounded_and_other_units_shortened() -> None:
     assert publish(finding(1234, 5000, unit="people")).value == 1235
     assert publish(finding(0.76543, 5000, unit="auc")).value == 0.765
+    assert publish(finding(0.00041268, 5000, unit="quantity")).value == 0.0004127
 
 
 def test_a_single_withheld_group_takes_the_smallest_other_with_it() -> None:

@@ -274,6 +274,19 @@ PRIVATE: dict[str, Any] = {
 }
 
 
+MADE: dict[str, Any] = {
+    "sfumato": 1,
+    "dataset": {"name": "p", "source": {"path": "p.csv"}},
+    "columns": {"age": {"role": "quasi-identifier", "why": "x"}},
+    "synthesis": {
+        "method": "aim",
+        "dp": {"budget": {"epsilon": 2, "delta": 0.000001}, "epsilon": 1, "delta": 0.000001},
+        "why": "x",
+    },
+    "evidence": {"holdout": 0.2},
+}
+
+
 @pytest.mark.parametrize("section", list(sections(Policy)), ids=lambda section: ".".join(section[0]) or "top")
 def test_an_unknown_key_gets_the_nearest_right_one_at_every_depth(
     tmp_path: Path, section: tuple[tuple[str, ...], list[str]]
@@ -281,7 +294,7 @@ def test_an_unknown_key_gets_the_nearest_right_one_at_every_depth(
     place, keys = section
     import copy
 
-    policy = copy.deepcopy(PRIVATE if place[:1] == ("dp",) else FULL)
+    policy = copy.deepcopy({("dp",): PRIVATE, ("synthesis",): MADE}.get(place[:1], FULL))
     inner: Any = policy
     for key in place:
         inner = inner[key]
@@ -303,6 +316,37 @@ def test_the_full_policy_loads(tmp_path: Path) -> None:
     assert loaded.policy.release.format == "csv"
     assert loaded.folder == tmp_path
     assert policy_from(FULL) == loaded.policy
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"evidence": None}, "needs evidence with a holdout"),
+        ({"evidence": {"holdout": 0}}, "needs evidence with a holdout"),
+        ({"sampling": {"share": 0.5}}, "sampling is for the people's own rows"),
+        ({"anonymity": FULL["anonymity"]}, "anonymity is for the people's own rows"),
+        ({"dp": PRIVATE["dp"]}, "dp is for the people's own rows"),
+        ({"synthesis": {**MADE["synthesis"], "rare": "keep"}}, "rare: keep looks at what few people have"),
+    ],
+)
+def test_made_rows_are_measured_and_nothing_else_is_done(change: dict[str, Any], words: str) -> None:
+    """Made rows can repeat people: without a holdout nobody would know."""
+    with pytest.raises(PolicyError, match=words):
+        policy_from({**MADE, **change})
+
+
+def test_a_synthesizer_learns_quasi_identifiers_as_they_are(tmp_path: Path) -> None:
+    policy = policy_from(MADE)
+    assert policy.columns["age"].done == "keep"
+    assert policy.synthesis is not None
+    assert policy.synthesis.by == "aim"
+    assert policy_from(policy.model_dump(mode="json")) == policy
+    told = {"role": "quasi-identifier", "why": "x", "action": {"do": "generalize", "level": 1}}
+    assert policy_from({**MADE, "columns": {"age": told}}).columns["age"].done == "generalize"
+    synthesis = {name: value for name, value in MADE["synthesis"].items() if name not in ("dp", "method")}
+    plain = policy_from({**MADE, "synthesis": synthesis})
+    assert plain.synthesis is not None
+    assert plain.synthesis.by == "autoregressive"
 
 
 def test_places_have_the_lines_they_were_written_on(tmp_path: Path) -> None:

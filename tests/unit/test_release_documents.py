@@ -32,6 +32,7 @@ from sfumato.release.layout import (
     SEALED_MAPPING,
     SEALED_PEOPLE,
     SEALED_RELEASED,
+    SEALED_SYNTHESIZER,
     files_of,
 )
 from sfumato.release.verify import verify
@@ -77,6 +78,7 @@ def test_the_layout(made: Release) -> None:
         SEALED_MAPPING,
         SEALED_PEOPLE,
         SEALED_RELEASED,
+        SEALED_SYNTHESIZER,
     }
     assert made.dossier.is_file()
 

@@ -49,7 +49,7 @@ def demo(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Walk the whole way on a real survey of people, or on a hospital's images: nothing to prepare."""
+    """Walk the whole way on a real survey, a shop's purchases or a hospital's images: nothing to prepare."""
     from sfumato.cli import terminal
     from sfumato.demos import run_demo
 

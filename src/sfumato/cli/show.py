@@ -11,11 +11,11 @@ from rich.text import Text
 
 from sfumato.cli.terminal import new_table, open_console, percent, plain
 from sfumato.core.errors import Problem
-from sfumato.core.values import AnonymityPlan, Finding, Role
+from sfumato.core.values import AnonymityPlan, Finding, Role, SynthesisPlan
 from sfumato.pipeline.outcome import Outcome
 from sfumato.pipeline.verbs import COMPOSITION
 from sfumato.release.verify import Verification
-from sfumato.release.words import STATUSES, interval, title, value_words
+from sfumato.release.words import METHODS, STATUSES, UNIT_WORDS, interval, title, value_words
 
 ROLE_STYLES = {
     Role.DIRECT_IDENTIFIER: "bold red",
@@ -45,6 +45,13 @@ _RISKS = (
     "attribute_inference.excess",
     "membership.tpr_at_1",
 )
+#: The same of rows that were made, in which there are no classes of people.
+_MADE_RISKS = (
+    "copies.excess",
+    "copies.close_excess",
+    "outliers.excess",
+    *(metric for metric in _RISKS if not metric.startswith(("risk.", "linkage."))),
+)
 _USES = (
     "learning.auc",
     "learning.r2",
@@ -57,6 +64,10 @@ _GAPS = tuple(f"fairness.{rate}_gap" for rate in ("selection", "fnr", "fpr", "su
 
 #: What stands beside a figure, and what the terminal calls it.
 _OF_ATTACKS = {"guessing": "by chance alone", "not there": "the same attack on people who were left out"}
+_OF_MADE_USES = {
+    "by chance": "what nothing but chance gives",
+    "held out": "people held out, in the place of the made rows",
+}
 _OF_USES = {"by chance": "what nothing but chance gives", "resample": "the original drawn again"}
 
 
@@ -86,6 +97,9 @@ def plan(outcome: Outcome) -> None:
         console.print()
         _anonymity(console, outcome.plan.anonymity)
         _why(console, outcome.plan.anonymity)
+    if outcome.plan.synthesis is not None:
+        console.print()
+        _made(console, outcome.plan.synthesis)
 
 
 def outcome(found: Outcome) -> None:
@@ -112,12 +126,22 @@ def outcome(found: Outcome) -> None:
     plan(found)
     console.print()
     console.rule("Measured", align="left")
-    _summary(console, "What an attacker gets", found.findings, _RISKS, _OF_ATTACKS)
-    if any(finding.metric in _USES for finding in found.findings):
+    measured = (*found.findings, *found.kept)
+    if found.kept:
+        console.print("What follows was measured on people and stays in the house: nobody charged it.")
+    risks = _RISKS if found.plan.synthesis is None else _MADE_RISKS
+    _summary(console, "What an attacker gets", measured, risks, _OF_ATTACKS)
+    if any(finding.metric in _USES for finding in measured):
         console.print()
-        _summary(console, "What the data are still good for", found.findings, _USES, _OF_USES)
+        beside = _OF_USES if found.plan.synthesis is None else _OF_MADE_USES
+        _summary(console, "What the data are still good for", measured, _USES, beside)
     # Of groups of two columns crossed, and of calibration, the dossier tells.
-    gaps = [f for f in found.findings if f.metric in _GAPS and " & " not in f.target]
+    made = found.plan.synthesis is not None
+    gaps = [
+        f
+        for f in measured
+        if f.metric in _GAPS and " & " not in f.target and not (made and f.status == "not-measured")
+    ]
     if gaps:
         console.print()
         found_table(console, "For whom it got worse", gaps)
@@ -142,13 +166,14 @@ def verification(found: Verification, expected: Path) -> None:
 
 def _steps(console: Console, outcome: Outcome) -> None:
     table = new_table("Columns", "column", "role", "action", "level", "why", right=("level",))
-    anonymity = outcome.plan.anonymity
+    anonymity, made = outcome.plan.anonymity, outcome.plan.synthesis is not None
     for step in outcome.plan.steps:
         if step.action == "drop":
             continue
+        action = "learn" if made and step.action == "keep" else step.action
         level = "" if anonymity is None else _level(anonymity, step.column)
         role = plain(ROLE_NAMES[step.role], style=ROLE_STYLES[step.role])
-        table.add_row(plain(step.column), role, step.action, level, plain(step.why))
+        table.add_row(plain(step.column), role, action, level, plain(step.why))
     console.print(table)
     dropped = [step.column for step in outcome.plan.steps if step.action == "drop"]
     if dropped:
@@ -207,6 +232,21 @@ def _anonymity(console: Console, found: AnonymityPlan) -> None:
     )
 
 
+def _made(console: Console, made: SynthesisPlan) -> None:
+    """Who makes the rows, and what it costs."""
+    console.print(plain(made.method, style="bold"), METHODS.get(made.method, ""), soft_wrap=True)
+    taught = "a number of people that is not told" if made.taught is None else f"{made.taught:,} people"
+    rows = f"{made.rows:,} rows" if made.rows else "about as many rows"
+    console.print(f"{rows} made, learned from {taught}")
+    if made.private is not None:
+        cost, unit = made.private, UNIT_WORDS[made.private.unit]
+        console.print(
+            f"epsilon {cost.epsilon:.3g} and delta {cost.delta:g} for each {unit}; of the dataset's budget "
+            f"{percent(float(cost.budget['spent']))} is spent",
+            soft_wrap=True,
+        )
+
+
 def _summary(
     console: Console,
     heading: str,
@@ -218,7 +258,9 @@ def _summary(
         f
         for metric in metrics
         for f in found
-        if f.metric == metric and f.target == "release" and (f.status != "not-measured" or metrics is _RISKS)
+        if f.metric == metric
+        and f.target == "release"
+        and (f.status != "not-measured" or metrics is not _USES)
     ]
     found_table(console, heading, chosen, beside)
 

@@ -90,6 +90,9 @@ def _rounded(finding: Finding, figure: float) -> float:
         # One count of a group moves a difference by 1 / n: no finer than the rounding of that count.
         step = max(0.001, BASE / finding.n)
         return round(round(figure / step) * step, 3)
+    if finding.unit == "quantity":
+        # A figure on the scale of its column, on which .0004 may be much.
+        return float(f"{figure:.4g}")
     return round(figure, 3)
 
 

@@ -176,7 +176,7 @@ class PrivatePlan(Value):
     the parameters, each with what was found and its level (fine, note or warning).
     """
 
-    kind: Literal["statistics", "model"]
+    kind: Literal["statistics", "model", "rows"]
     asked: tuple[dict[str, Any], ...]
     unit: Literal["row", "subject", "image", "patient"]
     relation: Literal["add-remove", "replace-one"]
@@ -193,6 +193,33 @@ class PrivatePlan(Value):
     notices: tuple[str, ...] = ()
 
 
+class SynthesisPlan(Value):
+    """New rows in the place of the people's own: who makes them, and what it learned.
+
+    ``method`` is the synthesizer with its ``settings``, ``rows`` how many rows are made, ``taught`` of how
+    many people it learned (None where that is private). ``constraints`` hold in every row, ``balance`` are
+    shares that were asked for. ``coded`` tells of each column by how many codes it was learned, and of about
+    how many people a rare value was merged. ``rare`` says whether such values are merged into others or kept.
+    ``sees`` says whether training saw rows, or marginals alone. ``facts`` are the synthesizer's own figures,
+    of no person. ``private`` is what it costs under differential privacy, None without it, and ``house`` that
+    what was measured on people stays in the house then.
+    """
+
+    method: str
+    settings: dict[str, Any]
+    rows: int
+    taught: int | None
+    columns: tuple[str, ...]
+    constraints: tuple[str | dict[str, Any], ...] = ()
+    balance: dict[str, Any] = {}
+    coded: tuple[dict[str, Any], ...] = ()
+    rare: Literal["merge", "keep"]
+    sees: Literal["rows", "marginals"]
+    facts: dict[str, Any] = {}
+    private: PrivatePlan | None = None
+    house: bool = False
+
+
 class Plan(Value):
     """A policy fitted to a snapshot: what each column and the table will go through.
 
@@ -207,6 +234,12 @@ class Plan(Value):
     steps: tuple[Step, ...]
     anonymity: AnonymityPlan | None = None
     private: PrivatePlan | None = None
+    synthesis: SynthesisPlan | None = None
+
+    @property
+    def guarantee(self) -> PrivatePlan | None:
+        """What differential privacy promises, whether answers leave or rows that are made."""
+        return self.private if self.synthesis is None else self.synthesis.private
 
     def step(self, column: str) -> Step:
         """The step of one column; KeyError if there is none."""
@@ -231,6 +264,7 @@ Unit = Literal[
     "epsilon",
     "delta",
     "number",
+    "quantity",
 ]
 Status = Literal["measured", "proven", "not-measured", "no-power", "error"]
 

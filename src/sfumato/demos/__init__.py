@@ -9,16 +9,25 @@ from sfumato.core.registry import Registry
 
 if TYPE_CHECKING:
     from sfumato.demos.hospital import ImageOutcome
+    from sfumato.demos.shop import ShopOutcome
     from sfumato.pipeline.outcome import Outcome, Watch
 
 HOSPITAL = "hospital"
-#: A demo of a table prepares data and policy for the pipeline; one of images walks its own way.
+SHOP = "shop"
+#: A demo of a table prepares data and policy for the pipeline; one of images or of histories walks its own way.
 DEMOS = Registry(
-    "demo", {"alcohol": "sfumato.demos.alcohol:prepare", HOSPITAL: "sfumato.demos.hospital:walk"}
+    "demo",
+    {
+        "alcohol": "sfumato.demos.alcohol:prepare",
+        HOSPITAL: "sfumato.demos.hospital:walk",
+        SHOP: "sfumato.demos.shop:walk",
+    },
 )
 
 
-def run_demo(name: str, folder: Path, watch: Watch, images: Path | None = None) -> Outcome | ImageOutcome:
+def run_demo(
+    name: str, folder: Path, watch: Watch, images: Path | None = None
+) -> Outcome | ImageOutcome | ShopOutcome:
     """Prepare a demo's data and policy in a folder and walk the whole way there.
 
     Args:
@@ -42,6 +51,9 @@ def run_demo(name: str, folder: Path, watch: Watch, images: Path | None = None) 
         raise InputError(
             "usage", f"the demo {name} takes no images", remedy="sfumato demo hospital --images DIR"
         )
+    if name == SHOP:
+        made: ShopOutcome = prepare(folder, watch)
+        return made
     try:
         folder.mkdir(parents=True, exist_ok=True)
         policy = prepare(folder)

@@ -22,6 +22,9 @@ from sfumato.core.values import Decision, Finding, Reason, Unit
 from sfumato.demos.hospital_figures import MEASURES, measured
 from sfumato.demos.hospital_images import Images, read_images, write_digits
 from sfumato.demos.hospital_release import ImageRelease, release_model
+from sfumato.demos.hospital_synthetic import EPSILON as SYNTHETIC_EPSILON
+from sfumato.demos.hospital_synthetic import FOLDER as SYNTHETIC
+from sfumato.demos.hospital_synthetic import Synthetic, make_synthetic
 from sfumato.images.report import Cleaned
 from sfumato.images.risks import FLAGS
 from sfumato.project import Project
@@ -54,6 +57,7 @@ class ImageOutcome:
     findings: tuple[Finding, ...]
     decision: Decision
     release: ImageRelease
+    synthetic: Synthetic
     notes: tuple[str, ...] = field(default=())
 
     def summary(self) -> dict[str, Any]:
@@ -64,6 +68,7 @@ class ImageOutcome:
             "for_the_house": self.figures,
             "findings": [finding.model_dump(mode="json") for finding in self.findings],
             "decision": self.decision.model_dump(mode="json"),
+            "synthetic": self.synthetic.summary(),
             "release": str(self.release.folder),
         }
 
@@ -77,7 +82,7 @@ class ImageOutcome:
         lines += ["", "For the house (exact, on people who were held out): private | not private"]
         for name, words in MEASURES.items():
             lines.append(f"  {words}: {_between(private[name])} | {_between(plain[name])}")
-        lines += ["", *self.notes, ""]
+        lines += ["", *self.notes, "", *self.synthetic.told(), ""]
         lines += [f"  {'passed' if one.passed else 'FAILED'}: {one.words}" for one in self.decision.reasons]
         verdict = "passed the release of the model" if self.decision.passed else "refused: no model left"
         return [
@@ -93,8 +98,8 @@ def walk(folder: Path, watch: Watch, images: Path | None = None, *, count: int |
     """Walk the whole way with the digits, or with the images of a folder.
 
     Args:
-        folder: gets ``scans/`` (digits only) and ``cleaned/``, which stay in the house, ``release/`` and
-            ``custody/``.
+        folder: gets ``scans/`` (digits only) and ``cleaned/``, which stay in the house, ``synthetic/``,
+            ``release/`` and ``custody/``.
         images: a folder with DICOM files and ``labels.csv``, or with an ``.npz`` file in MedMNIST's form.
         count: at most so many digits.
 
@@ -143,6 +148,19 @@ def walk(folder: Path, watch: Watch, images: Path | None = None, *, count: int |
     }
     watch.stage("attacking the model")
     attack = _attack(found, inside, model)
+    watch.stage("making a synthetic validation set")
+    synthetic = make_synthetic(
+        folder,
+        found,
+        inside,
+        model,
+        budget,
+        size=_size(found, inside),
+        delta=model.delta,
+        key=key,
+        by=_BY,
+        watch=watch,
+    )
     findings = _findings(found, inside, model, project)
     decision = _decide(found, model, findings)
     watch.stage("writing the release")
@@ -158,12 +176,13 @@ def walk(folder: Path, watch: Watch, images: Path | None = None, *, count: int |
             "figures": figures,
             "cleaned": None if found.cleaned is None else found.cleaned.model_dump(mode="json"),
             "attack": [finding.model_dump(mode="json") for finding in attack],
+            "synthetic": synthetic.summary(),
         },
         dataset=DATASET,
         statement=budget.statement(),
     )
     notes = _notes(found, model, attack)
-    return ImageOutcome(found.origin, found.cleaned, figures, findings, decision, release, notes)
+    return ImageOutcome(found.origin, found.cleaned, figures, findings, decision, release, synthetic, notes)
 
 
 def _need_images() -> None:
@@ -179,7 +198,7 @@ def _need_images() -> None:
 
 def _refuse_earlier(folder: Path, images: Path | None) -> None:
     """The demo's own folders are made once: what a folder of that name holds is not looked at."""
-    for name in (_CLEANED, *((_SCANS,) if images is None else ())):
+    for name in (_CLEANED, SYNTHETIC, *((_SCANS,) if images is None else ())):
         if (folder / name).exists():
             raise InputError(
                 "output-exists",
@@ -220,6 +239,12 @@ def _units(found: Images, part: NDArray[np.bool_]) -> list[str] | None:
     return None if found.patients is None else [found.patients[at] for at in np.flatnonzero(part)]
 
 
+def _size(found: Images, inside: NDArray[np.bool_]) -> int:
+    """About how many patients (or images) are trained on, as everybody may know it."""
+    units = _units(found, inside)
+    return _known(int(inside.sum()) if units is None else len(set(units)))
+
+
 def _train(
     found: Images, inside: NDArray[np.bool_], project: Project, watch: Watch
 ) -> tuple[ImageClassifier, Any]:
@@ -227,10 +252,11 @@ def _train(
     from sfumato.dp.training.recipes import classify_images
 
     units = _units(found, inside)
-    size = _known(int(inside.sum()) if units is None else len(set(units)))
+    size = _size(found, inside)
     delta = 1 / (_DELTA_FACTOR * size)
     unit: Any = "row" if units is None else "subject"
-    budget = Budget.open(DATASET, project, epsilon=EPSILON, delta=delta, unit=unit)
+    total = EPSILON + SYNTHETIC_EPSILON
+    budget = Budget.open(DATASET, project, epsilon=total, delta=delta, unit=unit)
     watch.stage("training under differential privacy")
     model = classify_images(
         found.pixels[inside],

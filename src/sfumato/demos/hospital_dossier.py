@@ -50,6 +50,8 @@ def account_of(
             "columns": [],
             "anonymity": None,
             "private": private,
+            "synthesis": None,
+            "synthesis": None,
         },
         findings=tuple(findings),
         decision=decision,

@@ -20,6 +20,8 @@ ATTACKS = Registry(
         "definetti": "sfumato.evidence.attacks.definetti:Definetti",
         "downcoding": "sfumato.evidence.attacks.downcoding:Downcoding",
         "minimality": "sfumato.evidence.attacks.minimality:Minimality",
+        "copies": "sfumato.evidence.attacks.copies:Copies",
+        "outliers": "sfumato.evidence.attacks.outliers:Outliers",
     },
 )
 

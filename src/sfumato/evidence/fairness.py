@@ -107,6 +107,7 @@ class Fairness:
     summary: ClassVar[str] = "error rates, selection rates and suppression by group, before and after"
     metrics = REPORT.metrics
     units = REPORT.units
+    rowwise: ClassVar[frozenset[str]] = frozenset({"fairness.suppressed", "fairness.suppression_gap"})
 
     class Params(contracts.Params):
         """``groups`` are columns of the original; ``positive`` the target's favourable value.

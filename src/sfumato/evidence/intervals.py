@@ -65,6 +65,20 @@ def clopper_pearson(successes: int, n: int, level: float = LEVEL) -> Figure:
     return Figure(successes / n, low, high)
 
 
+def exact_difference(first: int, of: int, second: int, of_second: int, level: float = LEVEL) -> Figure:
+    """The difference of two independent shares of yes or no, never too narrow.
+
+    Clopper & Pearson's limits of both, each missing its share half as often (Bonferroni).
+
+    >>> [round(part, 4) for part in exact_difference(0, 1000, 0, 1000)]
+    [0.0, -0.0044, 0.0044]
+    """
+    one, other = (
+        clopper_pearson(successes, n, (1 + level) / 2) for successes, n in ((first, of), (second, of_second))
+    )
+    return Figure(one.value - other.value, one.low - other.high, one.high - other.low)
+
+
 def newcombe(first: Figure, second: Figure) -> Figure:
     """The difference of two independent shares from their own score intervals.
 

@@ -141,6 +141,12 @@ def _finite(figure: float | None) -> float | None:
 
 def design_note(comparison: Comparison) -> str:
     """On whom a probe ran, for its note."""
+    if comparison.made:
+        return {
+            "holdout": "against people held out, who did not teach the generator",
+            "twin": "on rows made by a twin taught by one half of the people, with the other half held out",
+            "none": "everybody taught the generator and nobody was held out",
+        }[comparison.design]
     return {
         "holdout": "against people held out, who were neither fitted nor released",
         "twin": "on a twin release: the same policy fitted to one half, with the other half held out",

@@ -1,23 +1,28 @@
 """Running probes one after another: nothing that fails is silently dropped.
 
-Class risks are always measured, asked for or not. A probe that breaks becomes a finding with status
-"error" for each of its metrics, and the gate fails closed on those.
+Class risks are always measured, asked for or not; where rows are made there are no classes of people, and
+copies and membership are measured instead. Figures of people's own rows are then not measured, by whichever
+probe. A probe that breaks becomes a finding with status "error" for each of its metrics, and the gate fails
+closed on those.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from sfumato.contracts import Comparison
 from sfumato.core.errors import InputError, SfumatoError
-from sfumato.core.values import Finding
+from sfumato.core.values import Finding, Status
 from sfumato.evidence import probe
 from sfumato.evidence.learners import share_learners
+from sfumato.evidence.made import ROWWISE, beside, fresh, rowwise
 
-ALWAYS = "uniqueness"
+#: The probes that run unasked, and those which do where rows are made.
+ALWAYS = ("uniqueness",)
+ALWAYS_MADE = ("copies", "membership")
 
 
 def measure(
@@ -33,14 +38,15 @@ def measure(
         progress: called with each probe's name before it runs.
 
     Returns:
-        All findings, the class risks first unless ``names`` has them elsewhere.
+        All findings, those that nobody asked for first unless ``names`` has them elsewhere.
 
     Raises:
         InputError: an unknown probe, wrong parameters, or a probe found the request wrong.
     """
     from threadpoolctl import threadpool_limits
 
-    wanted = dict(names) if ALWAYS in names else {ALWAYS: {}, **names}
+    always = ALWAYS_MADE if comparison.made else ALWAYS
+    wanted = {**{name: {} for name in always if name not in names}, **names}
     resolved = {name: probe(name) for name in wanted}
     shared = share_learners(comparison)
     findings: list[Finding] = []
@@ -70,18 +76,35 @@ def _params(name: str, kind: Any, raw: Mapping[str, Any]) -> Any:
 
 
 def _run(name: str, kind: Any, comparison: Comparison, params: Any) -> list[Finding]:
+    gone = rowwise(kind) if comparison.made else frozenset()
+    silent = _unmeasured(name, kind, "not-measured", ROWWISE, gone)
+    if gone >= set(kind.metrics):
+        return silent
     try:
-        findings = list(kind().run(comparison, params))
+        findings = _found(kind, comparison, params)
     except SfumatoError:
         raise
     except Exception as failure:  # noqa: BLE001 - whatever breaks a probe, the gate must hear of it
         # The class only: a message may hold a person's value.
-        return _errors(name, kind, f"the probe failed ({type(failure).__name__})", kind.metrics)
+        words = f"the probe failed ({type(failure).__name__})"
+        return [*_unmeasured(name, kind, "error", words, set(kind.metrics) - gone), *silent]
+    findings = [*(finding for finding in findings if finding.metric not in gone), *silent]
     missing = set(kind.metrics) - {finding.metric for finding in findings}
-    return [*findings, *_errors(name, kind, "the probe did not report it", sorted(missing))]
+    return [*findings, *_unmeasured(name, kind, "error", "the probe did not report it", missing)]
 
 
-def _errors(name: str, kind: Any, note: str, metrics: Any) -> list[Finding]:
+def _found(kind: Any, comparison: Comparison, params: Any) -> list[Finding]:
+    """A probe's findings; of made rows with what people held out would have in their place."""
+    findings = list(kind().run(comparison, params))
+    if not comparison.made or not getattr(kind, "has_floor", False):
+        return findings
+    people = fresh(comparison)
+    if people is None:
+        return findings
+    return beside(findings, kind().run(people, params), comparison.control.height)
+
+
+def _unmeasured(name: str, kind: Any, status: Status, note: str, metrics: Collection[str]) -> list[Finding]:
     units = getattr(kind, "units", {})
     return [
         Finding(
@@ -89,9 +112,10 @@ def _errors(name: str, kind: Any, note: str, metrics: Any) -> list[Finding]:
             unit=units.get(metric, "ratio"),
             goal=kind.metrics[metric][0],
             n=0,
-            status="error",
+            status=status,
             source=name,
             note=note,
         )
-        for metric in metrics
+        for metric in kind.metrics
+        if metric in metrics
     ]

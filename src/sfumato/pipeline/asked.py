@@ -27,6 +27,7 @@ from sfumato.release.account import DataFile
 if TYPE_CHECKING:
     from dp_accounting import DpEvent
 
+    from sfumato.dp.accounting import Relation
     from sfumato.dp.budget import Budget
 
 #: The columns of the file of answers.
@@ -179,15 +180,8 @@ class Lesson:
 
     @cached_property
     def event(self) -> DpEvent:
-        """One Gaussian that costs as much as the noise of all steps over all rows."""
-        from dp_accounting import GaussianDpEvent
-
-        from sfumato.dp.accounting import noise_for
-
-        terms = self.terms
-        return GaussianDpEvent(
-            noise_for(GaussianDpEvent, terms.epsilon, terms.delta, relation=terms.relation)
-        )
+        """What the noise of all steps over all rows may cost."""
+        return at_most(self.terms.epsilon, self.terms.delta, self.terms.relation)
 
     def audited(self) -> list[Finding]:
         """The same training, on people drawn evenly from the declared domains."""
@@ -286,3 +280,12 @@ def _without_noise(model: Any, taught: pl.DataFrame, asked: Training) -> Any:
     plain.fit(design, target)
     say = plain.predict_proba if asked.classes else plain.predict
     return lambda table: say(model.features_.design(table)[:, 1:])
+
+
+def at_most(epsilon: float, delta: float, relation: Relation) -> DpEvent:
+    """One Gaussian that costs as much: what a work may cost of which the parts are not known yet."""
+    from dp_accounting import GaussianDpEvent
+
+    from sfumato.dp.accounting import noise_for
+
+    return GaussianDpEvent(noise_for(GaussianDpEvent, epsilon, delta, relation=relation))

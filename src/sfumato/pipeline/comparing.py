@@ -11,9 +11,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sfumato.anonymity.partition.recoding import LocalRecoding
-from sfumato.contracts import COUNT, Comparison, nobody
+from sfumato.contracts import COUNT, ROW, Comparison, nobody
 from sfumato.core.keyed import derive
 from sfumato.core.values import Finding
+from sfumato.evidence import probe
+from sfumato.evidence.attacks.composition import REPORT as COMPOSITION
+from sfumato.evidence.audits.outcome import REPORT as AUDITS
+from sfumato.evidence.guarantee import REPORT as GUARANTEE
+from sfumato.evidence.made import laid_beside
 from sfumato.evidence.run import measure
 from sfumato.pipeline.fitting import Fitted, fit
 from sfumato.pipeline.population import population_counter
@@ -26,8 +31,11 @@ Count = Callable[[Sequence[str]], pl.DataFrame]
 #: Attacks that run on a twin release where every row is released; the others need no control.
 _NEED_CONTROL = (
     *("linkage", "membership", "singling-out", "linkability", "attribute-inference"),
-    *("definetti", "downcoding"),
+    *("definetti", "downcoding", "outliers"),
 )
+
+#: What reports figures and is no probe.
+_REPORTS = {report.source: report for report in (COMPOSITION, GUARANTEE, AUDITS)}
 
 _AT_RISK = {"metric": pl.String, "evidence_id": pl.String, "risk": pl.Float64}
 
@@ -124,6 +132,48 @@ def compare(
     )
 
 
+def compare_made(
+    fitted: Fitted, taught: pl.LazyFrame, made: pl.LazyFrame, people: PeopleAtRisk | None = None
+) -> Comparison:
+    """The comparison of rows that are made with the people who taught the synthesizer, and with others.
+
+    Args:
+        taught: the raw rows that it learned from, one of each person.
+        made: the rows made, as written.
+        people: keeps what single people risk.
+    """
+    snapshot = fitted.snapshot
+    engine, policy = snapshot.engine, snapshot.policy
+    assert policy.evidence is not None
+    size, key = policy.evidence.sample, snapshot.release_key
+    others = snapshot.part(held_out=True)
+    if policy.dataset.subject is not None:
+        others = one_row_each(others, derive(key, "one row each"))
+    original = part_of(engine.sample(taught, derive(key, "evidence"), size, IDENTITY))
+    released = engine.sample(made, derive(key, "made evidence"), size, ROW).select(fitted.released)
+    laid, kept = laid_beside(released, original.height, derive(key, "laid beside"))
+    written = made.select(fitted.released)
+    return Comparison(
+        inventory=snapshot.inventory,
+        plan=fitted.plan,
+        original=original,
+        released=laid,
+        kept=kept,
+        control=part_of(engine.sample(others, derive(key, "control"), size, IDENTITY)),
+        describe=fitted.describe,
+        count=lambda columns: counted(written, columns),
+        count_original=lambda columns: counted(taught, columns),
+        count_taught=lambda columns: counted(fitted.rows(taught), columns),
+        centers={},
+        key=derive(key, "probes"),
+        design="holdout",
+        context=policy.context.model_dump(),
+        groups=policy.groups,
+        record=nobody if people is None else people.record,
+        made=True,
+    )
+
+
 def _one_row_each(fitted: Fitted, part: pl.LazyFrame) -> pl.LazyFrame:
     """The rows that stand for their people in the evidence."""
     if fitted.linked is None:
@@ -186,3 +236,12 @@ def evidence(
         twins = measure(twin(snapshot), on_twin, progress)
         findings += [finding for finding in twins if finding.source in on_twin]
     return findings
+
+
+def meanings(findings: Sequence[Finding]) -> dict[str, str]:
+    """One line on each metric, from what reports it."""
+    meanings: dict[str, str] = {}
+    for finding in findings:
+        told = _REPORTS.get(finding.source) or probe(finding.source)
+        meanings[finding.metric] = told.metrics[finding.metric][1]
+    return meanings

@@ -43,13 +43,15 @@ class Outcome:
 
     def summary(self) -> dict[str, Any]:
         """The outcome as the JSON document of ``plan --json`` and ``run --json``."""
-        anonymity, private = self.plan.anonymity, self.plan.private
+        anonymity, private, made = self.plan.anonymity, self.plan.private, self.plan.synthesis
+        counted = self.plan.guarantee is None
         return {
             "dataset": self.plan.dataset,
-            "rows": None if private is not None else self.plan.rows,
-            "holdout_rows": None if private is not None else self.plan.holdout_rows,
+            "rows": self.plan.rows if counted else None,
+            "holdout_rows": self.plan.holdout_rows if counted else None,
             "anonymity": None if anonymity is None else anonymity.model_dump(mode="json"),
             "private": None if private is None else private.model_dump(mode="json"),
+            "synthesis": None if made is None else made.model_dump(mode="json"),
             "findings": [finding.model_dump(mode="json") for finding in self.findings],
             "answers": [dict(answer) for answer in self.answers],
             "kept": [finding.model_dump(mode="json") for finding in self.kept],

@@ -10,24 +10,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from sfumato.core.errors import InputError
+from sfumato.core.keyed import derive
 from sfumato.core.values import Decision, Finding, Plan, PrivatePlan
-from sfumato.evidence.audits.outcome import REPORT as AUDITS
-from sfumato.evidence.guarantee import REPORT, guarantee
+from sfumato.evidence.guarantee import guarantee
 from sfumato.gate import decide
 from sfumato.pipeline.asked import Asked, Drawn, asked_of
+from sfumato.pipeline.comparing import meanings
 from sfumato.pipeline.outcome import Outcome, Watch
 from sfumato.pipeline.snapshot import Snapshot
 from sfumato.policy.load import LoadedPolicy
-from sfumato.policy.private import Training
+from sfumato.policy.private import DatasetBudget
 from sfumato.project import Project
 from sfumato.project.budgets import BUDGETS, Budgets
 from sfumato.release.assemble import assemble
 from sfumato.release.writer import Outgoing
 
 if TYPE_CHECKING:
+    from dp_accounting import DpEvent
+
     from sfumato.dp.budget import Budget
     from sfumato.dp.statements import Statement
 
@@ -57,7 +60,10 @@ def run_answers(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: W
     """
     with Outgoing(folder, snapshot.project.fingerprint) as outgoing:
         watch.stage("pricing what is asked")
-        asked, budget = asked_of(snapshot), _budget(snapshot)
+        terms = snapshot.policy.dp
+        assert terms is not None
+        asked = asked_of(snapshot)
+        budget = budget_of(snapshot, terms.budget, terms.unit, terms.relation)
         audits = _audited(snapshot, asked, watch)
         priced = _priced(snapshot, asked, budget, audits)
         drawn = Drawn()
@@ -82,11 +88,7 @@ def run_answers(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: W
                     "folder": str(loaded.folder.resolve()),
                 },
                 salt=snapshot.salt,
-                meanings={
-                    metric: line
-                    for report in (REPORT, AUDITS)
-                    for metric, (_, line) in report.metrics.items()
-                },
+                meanings=meanings(priced.findings),
                 answers=drawn.figures,
                 kept=drawn.findings,
             )
@@ -131,23 +133,45 @@ def refuse_answers(plan: Plan, where: Path) -> None:
         )
 
 
-def _budget(snapshot: Snapshot) -> Budget:
+def budget_of(
+    snapshot: Snapshot,
+    declared: DatasetBudget,
+    unit: Literal["row", "subject"],
+    relation: Literal["add-remove", "replace-one"],
+) -> Budget:
     """The dataset's budget, as the policy declares it; what left without differential privacy is entered."""
     from sfumato.dp.budget import Budget
 
-    asked, name = snapshot.policy.dp, snapshot.policy.dataset.name
-    assert asked is not None
+    name = snapshot.policy.dataset.name
+    store = Budgets(snapshot.project.folder / BUDGETS)
+    fingerprint = derive(snapshot.project.secret, "budget of a source", snapshot.digest).hex()
+    _refuse_second_name(name, store.charged_to(fingerprint))
     budget = Budget.open(
         name,
         snapshot.project,
-        epsilon=asked.budget.epsilon,
-        delta=asked.budget.delta,
-        unit=asked.unit,
-        relation=asked.relation,
-        filter=asked.budget.filter,
+        epsilon=declared.epsilon,
+        delta=declared.delta,
+        unit=unit,
+        relation=relation,
+        filter=declared.filter,
     )
+    _refuse_second_name(name, store.charge_to(name, fingerprint))
     enter_rows(snapshot.project, name, budget)
     return budget
+
+
+def _refuse_second_name(name: str, charged: str | None) -> None:
+    """Refuse a source that is charged to the budget of another dataset: two budgets would bound nobody.
+
+    Only the same bytes are seen to be the same people.
+    """
+    if charged not in (None, name):
+        raise InputError(
+            "budget-mismatch",
+            f'this source is charged to the budget of the dataset "{charged}"',
+            where=f"dataset.name {name}",
+            remedy="use that name: a second budget for the same people would bound nothing",
+        )
 
 
 def _audited(snapshot: Snapshot, asked: Asked, watch: Watch) -> Sequence[Finding]:
@@ -161,33 +185,20 @@ def _audited(snapshot: Snapshot, asked: Asked, watch: Watch) -> Sequence[Finding
 
 def _priced(snapshot: Snapshot, asked: Asked, budget: Budget | None, audits: Sequence[Finding]) -> Priced:
     """What the release costs, by the policy alone; ``budget`` says what was spent already."""
-    from sfumato.dp.accounting import epsilon_of
-    from sfumato.dp.events import words
-
     terms = snapshot.policy.dp
     assert terms is not None
-    cost = epsilon_of(asked.event, terms.delta, relation=terms.relation)
-    statement = None if budget is None else budget.statement()
-    private = PrivatePlan(
+    private = priced(
         kind=asked.kind,
         asked=asked.questions,
+        event=asked.event,
+        delta=terms.delta,
         unit=terms.unit,
         relation=terms.relation,
-        epsilon=cost.epsilon,
-        delta=terms.delta,
-        replace_epsilon=cost.replace_epsilon,
-        accounting=cost.method,
-        event=words(asked.event),
         rows_per_subject=terms.rows_per_subject,
-        secure=True,
-        budget={
-            "epsilon": terms.budget.epsilon,
-            "delta": terms.budget.delta,
-            "filter": terms.budget.filter,
-            "spent": 0.0 if statement is None else min(1.0, statement.share),
-        },
-        unbounded=0 if statement is None else len(statement.unbounded),
-        review=() if statement is None else _review(statement, terms.training),
+        declared=terms.budget,
+        budget=budget,
+        # How many people there are is told only where the policy says that everybody may know it.
+        people=None if terms.training is None else terms.training.size,
     )
     plan = Plan(
         dataset=snapshot.policy.dataset.name,
@@ -202,11 +213,51 @@ def _priced(snapshot: Snapshot, asked: Asked, budget: Budget | None, audits: Seq
     return Priced(plan, findings, decide(snapshot.policy, findings))
 
 
-def _review(statement: Statement, training: Training | None) -> tuple[dict[str, str], ...]:
-    """Domains are declared and noise is OpenDP's: nothing looked at the rows that was not charged."""
+def priced(
+    *,
+    kind: Literal["statistics", "model", "rows"],
+    asked: tuple[dict[str, Any], ...],
+    event: DpEvent,
+    delta: float,
+    unit: Literal["row", "subject"],
+    relation: Literal["add-remove", "replace-one"],
+    rows_per_subject: int | None,
+    declared: DatasetBudget,
+    budget: Budget | None,
+    people: int | None,
+) -> PrivatePlan:
+    """What an event costs, what was spent of the dataset's budget already, and what to ask of both."""
+    from sfumato.dp.accounting import epsilon_of
+    from sfumato.dp.events import words
+
+    cost = epsilon_of(event, delta, relation=relation)
+    statement = None if budget is None else budget.statement()
+    return PrivatePlan(
+        kind=kind,
+        asked=asked,
+        unit=unit,
+        relation=relation,
+        epsilon=cost.epsilon,
+        delta=delta,
+        replace_epsilon=cost.replace_epsilon,
+        accounting=cost.method,
+        event=words(event),
+        rows_per_subject=rows_per_subject,
+        secure=True,
+        budget={
+            "epsilon": declared.epsilon,
+            "delta": declared.delta,
+            "filter": declared.filter,
+            "spent": 0.0 if statement is None else min(1.0, statement.share),
+        },
+        unbounded=0 if statement is None else len(statement.unbounded),
+        review=() if statement is None else _review(statement, people),
+    )
+
+
+def _review(statement: Statement, people: int | None) -> tuple[dict[str, str], ...]:
+    """Domains are declared or paid for, noise is OpenDP's: what looked at the rows was charged."""
     from sfumato.dp.review import review
 
-    # How many people there are is told only where the policy says that everybody may know it.
-    people = None if training is None else training.size
     remarks = review(statement, people=people, tuning="none", secure=True, charged_upstream=True)
     return tuple(asdict(remark) for remark in remarks)

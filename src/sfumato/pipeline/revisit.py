@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -14,14 +15,16 @@ from sfumato.core.values import Finding
 from sfumato.engines.local import LocalEngine
 from sfumato.engines.sources import FileSource
 from sfumato.evidence.attacks.external import link_register
-from sfumato.pipeline.comparing import compare, counted, evidence
-from sfumato.pipeline.fitting import fit
+from sfumato.pipeline.comparing import compare, compare_made, counted, evidence
+from sfumato.pipeline.fitting import Fitted, fit
+from sfumato.pipeline.lesson import taught_by
 from sfumato.pipeline.outcome import Watch
 from sfumato.pipeline.private import refuse_answers
 from sfumato.pipeline.snapshot import Snapshot
-from sfumato.pipeline.verbs import counter
+from sfumato.pipeline.written import counter, read_back
 from sfumato.policy.load import load_policy
-from sfumato.policy.model import Evidence, Policy
+from sfumato.policy.measured import Evidence
+from sfumato.policy.model import Policy
 from sfumato.policy.parts import Part
 from sfumato.project import Project, locate
 from sfumato.project.keys import KEYS
@@ -74,6 +77,13 @@ def attack(
             found.asked.attacks,
             lambda name: watch.stage(f"measuring {name}"),
         )
+    if found.comparison.made:
+        raise InputError(
+            "usage",
+            "the rows of this release were made: none is of anybody whom a register could name",
+            where=str(folder / RELEASE),
+            remedy="run the attack without a register: it looks for people whom the rows repeat",
+        )
     watch.stage("linking the register")
     engine = LocalEngine()
     register = engine.scan(FileSource.find(against, Path())).drop(ROW).collect(engine="streaming")
@@ -108,7 +118,9 @@ def reopen(folder: Path, policy: Path | None, project: Path | None, watch: Watch
     part = snapshot.part(held_out=False)
     held_out = snapshot.engine.rows(snapshot.part(held_out=True))
     fitted = fit(snapshot, part, held_out, watch.within)
-    if fitted.plan.digest != custody.plan.digest:
+    # What a synthesizer learned is not learned again: its noise is drawn once.
+    planned = custody.plan.model_copy(update={"synthesis": None})
+    if fitted.plan.digest != planned.digest:
         raise InputError(
             "source-changed",
             "the policy fitted again gives another plan than the one in custody",
@@ -118,11 +130,30 @@ def reopen(folder: Path, policy: Path | None, project: Path | None, watch: Watch
     watch.stage("comparing people before and after")
     data = folder / RELEASE / DATA
     written = sorted(data.iterdir()) if data.exists() else []
+    if custody.plan.synthesis is not None:
+        comparison = _made(replace(fitted, plan=custody.plan), written, folder)
+        return Revisited(snapshot, comparison, snapshot.policy.evidence or Evidence())
     rows = fitted.rows(part)
     count = counter(fitted, written) if written else (lambda columns: counted(rows, columns))
     control = snapshot.part(held_out=True) if held_out else None
     comparison = compare(fitted, part, count, control)
     return Revisited(snapshot, comparison, snapshot.policy.evidence or Evidence())
+
+
+def _made(fitted: Fitted, written: Sequence[Path], folder: Path) -> Comparison:
+    """The comparison of a release of rows that were made.
+
+    Raises:
+        InputError: ``usage``: the gate withheld them.
+    """
+    if not written:
+        raise InputError(
+            "usage",
+            "the gate withheld the rows that were made, and nobody can make the same ones again",
+            where=str(folder / RELEASE),
+            remedy="its dossier and custody have what was measured on them",
+        )
+    return compare_made(fitted, taught_by(fitted), read_back(fitted, written))
 
 
 def open_again(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -13,22 +11,21 @@ from sfumato.anonymity.assess import Assessment, assess
 from sfumato.contracts import COUNT, ROW
 from sfumato.core.errors import InputError, PolicyError, Problem
 from sfumato.core.keyed import derive
-from sfumato.core.values import Finding, Inventory, Role
+from sfumato.core.values import Inventory, Role
 from sfumato.engines.local import LocalEngine
 from sfumato.engines.sources import FileSource
-from sfumato.evidence import probe
-from sfumato.evidence.attacks.composition import REPORT, WORST
+from sfumato.evidence.attacks.composition import WORST
 from sfumato.gate import decide, floors, is_approved, loosened
 from sfumato.inventory import take_inventory
-from sfumato.pipeline import composing, private
-from sfumato.pipeline.comparing import PeopleAtRisk, compare, counted, evidence
+from sfumato.pipeline import composing, made, private
+from sfumato.pipeline.comparing import PeopleAtRisk, compare, evidence, meanings
 from sfumato.pipeline.fitting import Fitted, fit
 from sfumato.pipeline.outcome import Outcome, Watch
 from sfumato.pipeline.recheck import check_again, check_baskets, check_people_again
 from sfumato.pipeline.snapshot import EXAMINED, IDENTITY, UNIT, Snapshot, told_if_gone
+from sfumato.pipeline.written import counter, data_file, parquet, recheck_columns
 from sfumato.policy.checks import check_gate, check_policy, population_columns, unknown_columns
 from sfumato.policy.load import LoadedPolicy
-from sfumato.release.account import DataFile
 from sfumato.release.assemble import assemble
 from sfumato.release.layout import RELEASE, SEALED_MAPPING, SEALED_PEOPLE, SEALED_RELEASED
 from sfumato.release.writer import Outgoing
@@ -147,6 +144,8 @@ def plan(loaded: LoadedPolicy, snapshot: Snapshot, watch: Watch | None = None) -
         _refused(loaded, snapshot, watch)
         return private.plan_answers(snapshot, watch)
     fitted = _fitted(loaded, snapshot, watch)
+    if snapshot.policy.synthesis is not None:
+        return made.plan_made(fitted, watch)
     return Outcome(snapshot.inventory, fitted.plan)
 
 
@@ -166,6 +165,8 @@ def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | N
     if snapshot.policy.dp is not None:
         _refused(loaded, snapshot, watch)
         return private.run_answers(loaded, snapshot, folder, watch)
+    if snapshot.policy.synthesis is not None:
+        return made.run_made(loaded, _fitted(loaded, snapshot, watch), folder, watch)
     with Outgoing(folder, snapshot.project.fingerprint) as outgoing:
         fitted = _fitted(loaded, snapshot, watch)
         part = snapshot.part(held_out=False)
@@ -173,7 +174,7 @@ def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | N
         written = _write(fitted, part, outgoing.data_folder)
         count = counter(fitted, written)
         watch.stage("checking the rows as written")
-        data = [_data_file(path, fitted.types()) for path in written]
+        data = [data_file(path, fitted.types()) for path in written]
         recheck_columns(fitted, data)
         if fitted.anonymized is not None:
             _check_again(fitted, part, count(fitted.anonymized.counted))
@@ -211,7 +212,7 @@ def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | N
                     "folder": str(loaded.folder.resolve()),
                 },
                 salt=snapshot.salt,
-                meanings=_meanings(findings),
+                meanings=meanings(findings),
                 tables=tables,
             )
     private.enter_rows(snapshot.project, fitted.plan.dataset)
@@ -231,29 +232,8 @@ def _check_again(fitted: Fitted, part: pl.LazyFrame, counted: pl.DataFrame) -> N
 
 def _tables(fitted: Fitted, people: PeopleAtRisk) -> dict[str, bytes]:
     """The tables of custody: which value became which label, and what single people risk."""
-    found = {SEALED_PEOPLE: _parquet(people.table)}
-    return found if fitted.recoding is None else found | {SEALED_MAPPING: _parquet(fitted.recoding.mapping())}
-
-
-def _parquet(table: pl.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    table.write_parquet(buffer, compression="zstd")
-    return buffer.getvalue()
-
-
-def recheck_columns(fitted: Fitted, data: Sequence[DataFile]) -> None:
-    """Check that the files as written have just the columns that the plan lets leave.
-
-    Raises:
-        InputError: ``recheck-failed``.
-    """
-    for file in data:
-        if tuple(file.columns) != fitted.released:
-            raise InputError(
-                "recheck-failed",
-                "the rows as written have other columns than the plan lets leave",
-                remedy="nothing was released; please report this as a bug",
-            )
+    found = {SEALED_PEOPLE: parquet(people.table)}
+    return found if fitted.recoding is None else found | {SEALED_MAPPING: parquet(fitted.recoding.mapping())}
 
 
 def _refuse_source_inside(snapshot: Snapshot, folder: Path) -> None:
@@ -296,35 +276,3 @@ def _write(fitted: Fitted, part: pl.LazyFrame, folder: Path) -> Sequence[Path]:
         derive(snapshot.release_key, "order"),
         IDENTITY,
     )
-
-
-def counter(fitted: Fitted, written: Sequence[Path]) -> Callable[[Sequence[str]], pl.DataFrame]:
-    """Counts over the rows as written, in the types that the plan gives them."""
-    engine, types = fitted.snapshot.engine, fitted.types()
-    source = FileSource(tuple(written), fitted.snapshot.policy.release.format, types=types)
-    frame = engine.scan(source).select(pl.col(name).cast(dtype) for name, dtype in types.items())
-    return lambda columns: counted(frame, columns)
-
-
-def _data_file(path: Path, types: Mapping[str, pl.DataType]) -> DataFile:
-    engine = LocalEngine()
-    schema = engine.schema(engine.scan(FileSource((path,), path.suffix[1:], types=types)))
-    return DataFile(path.name, {name: _type_name(dtype) for name, dtype in schema.items()})
-
-
-def _type_name(dtype: pl.DataType) -> str:
-    if dtype.is_integer():
-        return "integer"
-    if dtype.is_numeric():
-        return "number"
-    names: Mapping[Any, str] = {pl.Boolean: "boolean", pl.Date: "date"}
-    return names.get(dtype, "datetime" if isinstance(dtype, pl.Datetime) else "text")
-
-
-def _meanings(findings: Sequence[Finding]) -> dict[str, str]:
-    """One line on each metric, from the probe that reports it."""
-    meanings: dict[str, str] = {}
-    for finding in findings:
-        told = REPORT if finding.source == REPORT.source else probe(finding.source)
-        meanings[finding.metric] = told.metrics[finding.metric][1]
-    return meanings

@@ -19,6 +19,8 @@ from sfumato.evidence import UNGATED, probe
 from sfumato.evidence.attacks.composition import REPORT as COMPOSITION
 from sfumato.evidence.audits.outcome import REPORT as AUDITS
 from sfumato.evidence.guarantee import REPORT as GUARANTEE
+from sfumato.evidence.made import rowwise
+from sfumato.evidence.run import ALWAYS_MADE
 from sfumato.hierarchies import HIERARCHIES
 from sfumato.inventory.roles import SINGLES_OUT
 from sfumato.policy.load import LoadedPolicy
@@ -67,6 +69,12 @@ def measured_metrics(policy: Policy) -> frozenset[str]:
     """Every metric that a run of the policy reports; class risks always, the others if asked for."""
     if policy.dp is not None:
         return frozenset(GUARANTEE.metrics) | (frozenset(AUDITS.metrics) if policy.dp.audit else frozenset())
+    if policy.synthesis is not None:
+        assert policy.evidence is not None
+        asked = {*ALWAYS_MADE, *(part.name for part in policy.evidence.probes())}
+        priced = frozenset(GUARANTEE.metrics) if policy.synthesis.dp is not None else frozenset()
+        kinds = [probe(name) for name in asked]
+        return priced | {metric for kind in kinds for metric in set(kind.metrics) - rowwise(kind)}
     names = {"uniqueness"} | ({part.name for part in policy.evidence.probes()} if policy.evidence else set())
     # What a release gives away with earlier ones is measured wherever there are any.
     return frozenset(metric for name in names for metric in probe(name).metrics) | set(COMPOSITION.metrics)
@@ -98,6 +106,7 @@ def unknown_columns(loaded: LoadedPolicy, columns: Sequence[str]) -> Iterator[Pr
     training = policy.dp.training if policy.dp is not None else None
     for column in (training.target, *training.columns) if training is not None else ():
         yield from named("training", column, "dp", "training")
+    yield from _of_synthesis(policy, named)
     if policy.anonymity is not None:
         for i, model in enumerate(policy.anonymity.models):
             if "on" in model.params:
@@ -109,6 +118,20 @@ def unknown_columns(loaded: LoadedPolicy, columns: Sequence[str]) -> Iterator[Pr
         for query in measure.params.get("queries", ()) if measure.name == "findings" else ():
             for key, column in _asked_of(query):
                 yield from named(f"findings {key}", column, "evidence", "utility", i)
+
+
+def _of_synthesis(policy: Policy, named: Callable[..., Iterator[Problem]]) -> Iterator[Problem]:
+    """The columns of which something is declared or asked of the rows that are made."""
+    asked = policy.synthesis
+    if asked is None:
+        return
+    for name in asked.text:
+        yield from named("text", name, "synthesis", "text")
+    for name in asked.balance:
+        yield from named("balance", name, "synthesis", "balance", name)
+    for key in ("bounds", "categories") if asked.dp is not None else ():
+        for name in getattr(asked.dp, key):
+            yield from named(key, name, "synthesis", "dp", key, name)
 
 
 def _asked_of(query: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

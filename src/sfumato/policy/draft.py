@@ -19,7 +19,7 @@ from sfumato.core.errors import InputError
 from sfumato.core.values import ColumnProfile, Inventory, Role
 from sfumato.engines.sources import FileSource
 from sfumato.inventory.roles import SINGLES_OUT
-from sfumato.policy.model import BATTERY, USES
+from sfumato.policy.measured import BATTERY, USES
 from sfumato.project.keys import write_whole
 
 #: A draft's lattice has at most this many nodes: some minutes of search on a large table.

@@ -28,6 +28,7 @@ from sfumato.evidence import ATTACKS, FAIRNESS, UTILITY
 from sfumato.hierarchies import HIERARCHIES
 from sfumato.policy.model import Policy
 from sfumato.policy.parts import Part
+from sfumato.synth import SYNTHESIZERS
 from sfumato.transforms import TRANSFORMS
 
 Place = tuple[str | int, ...]
@@ -89,6 +90,9 @@ def parts_of(policy: Policy) -> Iterator[tuple[Place, Registry, Part]]:
         yield ("anonymity", "measure"), MEASURES, Part(name=policy.anonymity.measure)
     for i, query in enumerate(policy.dp.queries if policy.dp is not None else ()):
         yield ("dp", "queries", i), QUERIES, query
+    if policy.synthesis is not None:
+        made = Part(name=policy.synthesis.by, params=policy.synthesis.settings)
+        yield ("synthesis", "settings"), SYNTHESIZERS, made
     if policy.evidence is not None:
         for i, probe in enumerate(policy.evidence.attacks):
             yield ("evidence", "attacks", i), ATTACKS, probe

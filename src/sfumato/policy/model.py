@@ -12,8 +12,10 @@ from pydantic import Field, field_validator, model_validator
 
 from sfumato.core.values import Role
 from sfumato.engines.textfiles import SEPARATOR_WORDS, is_separator
+from sfumato.policy.measured import MADE_BATTERY, Evidence, Threshold
 from sfumato.policy.parts import Part, Section, Share, Text
 from sfumato.policy.private import DifferentialPrivacy
+from sfumato.policy.synthetic import Synthesis
 
 
 class Source(Section):
@@ -231,101 +233,6 @@ class Context(Section):
     """Who might look for people in it; what they know is protected and attacked."""
 
 
-class Holdout(Section):
-    """The share of people who are neither fitted nor released: test set and control population."""
-
-    share: Annotated[float, Field(ge=0, le=0.5)] = 0.2
-    """The share of people; with 0 what needs a holdout is not measured, or on a twin release."""
-
-
-def _probes(value: Any) -> Any:
-    """Names, or one-key mappings of a name to its parameters, as parts."""
-    if not isinstance(value, list | tuple):
-        return value
-    parts: list[Any] = []
-    for item in value:
-        if isinstance(item, dict) and len(item) == 1:
-            name, params = next(iter(item.items()))
-            parts.append(Part(name=str(name), params=params or {}))
-        else:
-            parts.append(Part.written(item, "probe"))
-    return parts
-
-
-#: The attacks that every release stands, and what is measured of its use, if the policy does not say.
-BATTERY = ("uniqueness", "linkage", "singling-out", "linkability", "attribute-inference", "membership")
-USES = ("distributions", "correlations", "marginals", "tails", "learning")
-
-
-class Evidence(Section):
-    """What is measured on the release."""
-
-    holdout: Holdout = Holdout()
-    """Who is kept back; a number is short for its share."""
-    sample: Annotated[int, Field(ge=1000)] = 50_000
-    """The most people looked at by probes that need rows, a keyed sample of more."""
-    attacks: tuple[Part, ...] = tuple(Part(name=name) for name in BATTERY)
-    """Attacks on the release; class risks are measured whether asked for or not."""
-    utility: tuple[Part, ...] = tuple(Part(name=name) for name in USES)
-    """What the release is still good for."""
-    fairness: Part | None = None
-    """For whom it got worse; written as the parameters of the probe fairness."""
-
-    @field_validator("holdout", mode="before")
-    @classmethod
-    def _holdout(cls, value: Any) -> Any:
-        return {"share": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-    @field_validator("attacks", "utility", mode="before")
-    @classmethod
-    def _named(cls, value: Any) -> Any:
-        return _probes(value)
-
-    @field_validator("fairness", mode="before")
-    @classmethod
-    def _fairness(cls, value: Any) -> Any:
-        if isinstance(value, dict) and set(value) != {"name", "params"}:
-            return Part(name="fairness", params=value)
-        return value
-
-    @model_validator(mode="after")
-    def _once_each(self) -> Self:
-        names = [part.name for part in self.probes()]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"{twice[0]} is asked for twice: name it once, with its parameters")
-        return self
-
-    def probes(self) -> tuple[Part, ...]:
-        """Every probe asked for, attacks first."""
-        return (*self.attacks, *self.utility, *((self.fairness,) if self.fairness else ()))
-
-
-class Threshold(Section):
-    """What a finding must reach for the release to leave."""
-
-    metric: Text
-    """The figure, by its name in the reference of probes."""
-    at_most: float | None = None
-    """The upper end of the figure's interval may not be above this."""
-    at_least: float | None = None
-    """The lower end of the figure's interval may not be below this."""
-    target: Text = "release"
-    """What the figure is about: the release, a column, or a group such as white=0."""
-    least_n: Annotated[int, Field(ge=1)] = 100
-    """The least number of people that the figure must rest on."""
-
-    @model_validator(mode="after")
-    def _one_of_them(self) -> Self:
-        if (self.at_most is None) == (self.at_least is None):
-            raise ValueError("say either at_most or at_least")
-        return self
-
-    def __str__(self) -> str:
-        bound = f"at most {self.at_most:g}" if self.at_most is not None else f"at least {self.at_least:g}"
-        return f"{self.metric} {bound}" + ("" if self.target == "release" else f" on {self.target}")
-
-
 class Approval(Section):
     """A named person answers for something that the house would refuse.
 
@@ -347,6 +254,14 @@ class ReleaseForm(Section):
     """The format of the data files."""
 
 
+def _kept(column: Any) -> Any:
+    """A quasi-identifier of which the policy does not say what happens to it, kept."""
+    if not isinstance(column, dict) or column.get("role") != Role.QUASI_IDENTIFIER.value:
+        return column
+    told = column.get("action") is not None or column.get("hierarchy") is not None
+    return column if told else {**column, "action": "keep"}
+
+
 class Policy(Section):
     """A whole policy."""
 
@@ -360,6 +275,8 @@ class Policy(Section):
     """What is asked of the rows under differential privacy; the answers leave then, and no rows."""
     anonymity: Anonymity | None = None
     """What is done to the table; without it no class of people is promised."""
+    synthesis: Synthesis | None = None
+    """New rows in the place of the people's own, made by a synthesizer that learned from them."""
     sampling: Sampling | None = None
     """The random sample of the people that is released; without it everybody is who is not held out."""
     context: Context = Context()
@@ -372,6 +289,35 @@ class Policy(Section):
     """Who answers for a looser floor, or for a role laxer than the inventory's."""
     release: ReleaseForm = ReleaseForm()
     """The form in which data leave."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _for_made_rows(cls, value: Any) -> Any:
+        """Where rows are made, quasi-identifiers are learned as they are, and attacks are on made rows,
+        unless the policy says otherwise."""
+        if not isinstance(value, dict) or not value.get("synthesis"):
+            return value
+        told: dict[str, Any] = {}
+        columns, evidence = value.get("columns"), value.get("evidence")
+        if isinstance(columns, dict):
+            told["columns"] = {name: _kept(column) for name, column in columns.items()}
+        if isinstance(evidence, dict) and "attacks" not in evidence:
+            told["evidence"] = {**evidence, "attacks": list(MADE_BATTERY)}
+        return {**value, **told}
+
+    @model_validator(mode="after")
+    def _made_rows_are_measured(self) -> Self:
+        if self.synthesis is None:
+            return self
+        for name in ("dp", "anonymity", "sampling"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"{name} is for the people's own rows: with synthesis rows are made anew")
+        if self.evidence is None or not self.evidence.holdout.share:
+            raise ValueError(
+                "synthesis needs evidence with a holdout: made rows can repeat people, and only people who "
+                "taught nothing show by how much"
+            )
+        return self
 
     @model_validator(mode="after")
     def _rows_or_answers(self) -> Self:

@@ -51,6 +51,10 @@ CREATE TABLE IF NOT EXISTS entries (
     cost TEXT,
     answers TEXT
 ) STRICT;
+CREATE TABLE IF NOT EXISTS sources (
+    fingerprint TEXT PRIMARY KEY,
+    dataset TEXT NOT NULL REFERENCES budgets
+) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS of_key ON entries (dataset, key) WHERE key <> '';
 """
 
@@ -137,6 +141,21 @@ class Budgets:
             account = _account(connection, dataset)
         assert account is not None
         return account
+
+    def charged_to(self, fingerprint: str) -> str | None:
+        """The dataset to whose budget a source is charged, None if nothing was charged for it yet."""
+        if not self._exists():
+            return None
+        with self._connection() as connection:
+            return _of_source(connection, fingerprint)
+
+    def charge_to(self, dataset: str, fingerprint: str) -> str:
+        """The same, and from now on this dataset if there was none."""
+        with self._writing() as connection:
+            connection.execute("INSERT OR IGNORE INTO sources VALUES (?, ?)", (fingerprint, dataset))
+            found = _of_source(connection, fingerprint)
+        assert found is not None
+        return found
 
     def raise_to(
         self, dataset: str, *, time: str, by: str, why: str, rule: Callable[[Account], tuple[float, float]]
@@ -255,6 +274,11 @@ def _in_memory() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     connection.executescript(_SCHEMA)
     return connection
+
+
+def _of_source(connection: sqlite3.Connection, fingerprint: str) -> str | None:
+    found = connection.execute("SELECT dataset FROM sources WHERE fingerprint = ?", (fingerprint,)).fetchone()
+    return None if found is None else str(found[0])
 
 
 def _account(connection: sqlite3.Connection, dataset: str) -> Account | None:

@@ -13,7 +13,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sfumato.core.disclosure import LEAST, WITHHELD, publish_all, publish_count, round_count, round_share
-from sfumato.core.values import AnonymityPlan, Decision, Finding, Inventory, Plan, Reason, Step
+from sfumato.core.values import (
+    AnonymityPlan,
+    Decision,
+    Finding,
+    Inventory,
+    Plan,
+    Reason,
+    Step,
+    SynthesisPlan,
+)
 from sfumato.policy.model import Column, Policy
 from sfumato.policy.parts import Part
 from sfumato.release.law import Law
@@ -27,6 +36,8 @@ WHEREABOUTS = frozenset(
 #: What a hierarchy says of values: names in it are the policy's own, and none of them is a place.
 _CONTENTS = frozenset({"tree", "groups"})
 _DIGITS = 3
+#: What is said of a figure that stays in the house.
+HOUSED = "measured on people in the house, where the figure stays"
 
 
 @dataclass(frozen=True)
@@ -77,9 +88,21 @@ class Account:
 
     @property
     def private(self) -> Mapping[str, Any] | None:
-        """What a release under differential privacy is asked and what it costs, None if it is of rows."""
+        """What answers under differential privacy were asked for and what they cost, None if rows leave."""
         private: Mapping[str, Any] | None = self.plan["private"]
         return private
+
+    @property
+    def synthesis(self) -> Mapping[str, Any] | None:
+        """How the rows that leave were made, None if they are people's own, or answers."""
+        synthesis: Mapping[str, Any] | None = self.plan["synthesis"]
+        return synthesis
+
+    @property
+    def guarantee(self) -> Mapping[str, Any] | None:
+        """What differential privacy promises, of answers or of rows that were made."""
+        made = self.synthesis
+        return self.private if made is None else made["private"]
 
     @property
     def holds_out(self) -> bool:
@@ -109,6 +132,8 @@ def public_policy(policy: Policy) -> dict[str, Any]:
         written["dp"] = policy.dp.model_dump(mode="json", exclude={"queries"}, exclude_none=True)
         # Its parameters are the policy's own words, and none of them says where something lies.
         written["dp"]["queries"] = [{"query": query.name, **query.params} for query in policy.dp.queries]
+    if policy.synthesis is not None:
+        written["synthesis"] = _cleaned(policy.synthesis.model_dump(mode="json", exclude_none=True))
     if policy.sampling is not None:
         written["sampling"] = policy.sampling.model_dump(mode="json", exclude_none=True)
     written["context"] = policy.context.model_dump(mode="json", exclude_none=True)
@@ -176,11 +201,12 @@ def public_plan(plan: Plan) -> dict[str, Any]:
         "dataset": plan.dataset,
         "rows": publish_count(plan.rows),
         "holdout_rows": publish_count(plan.holdout_rows),
-        "columns": [_public_step(step, levels, heights) for step in plan.steps],
+        "columns": [_public_step(step, levels, heights, plan.synthesis is not None) for step in plan.steps],
         "anonymity": None,
         "private": None if plan.private is None else plan.private.model_dump(mode="json"),
+        "synthesis": None if plan.synthesis is None else _public_synthesis(plan.synthesis),
     }
-    if plan.private is not None:
+    if plan.guarantee is not None:
         # How many rows there are was not asked, and would be one more answer.
         written |= {"rows": None, "holdout_rows": None}
     if anonymity is not None:
@@ -196,6 +222,17 @@ def public_plan(plan: Plan) -> dict[str, Any]:
             **_public_figures(anonymity),
         }
     return written
+
+
+def _public_synthesis(plan: SynthesisPlan) -> dict[str, Any]:
+    """How rows were made; the people who taught are counted as all people are."""
+    written = plan.model_dump(mode="json", exclude={"settings", "constraints"})
+    taught = None if plan.taught is None else publish_count(plan.taught)
+    return written | {
+        "settings": without_whereabouts(plan.settings),
+        "constraints": [_cleaned(constraint) for constraint in plan.constraints],
+        "taught": taught,
+    }
 
 
 def _public_figures(anonymity: AnonymityPlan) -> dict[str, Any]:
@@ -221,12 +258,15 @@ def _public_figures(anonymity: AnonymityPlan) -> dict[str, Any]:
     }
 
 
-def _public_step(step: Step, levels: Mapping[str, int], heights: Mapping[str, int]) -> dict[str, Any]:
+def _public_step(
+    step: Step, levels: Mapping[str, int], heights: Mapping[str, int], made: bool
+) -> dict[str, Any]:
     written: dict[str, Any] = {
         "column": step.column,
         "role": step.role.value,
         "sensitive": step.sensitive,
-        "action": step.action,
+        # What a synthesizer learned is not kept: its values are made anew.
+        "action": "learn" if made and step.action == "keep" else step.action,
         "params": without_whereabouts(step.params),
         "why": step.why,
     }
@@ -246,18 +286,26 @@ def public_detections(inventory: Inventory | None) -> dict[str, tuple[str, ...]]
 
 
 def public_decision(
-    decision: Decision, findings: Sequence[Finding], published: Sequence[Finding], policy: Policy
+    decision: Decision,
+    findings: Sequence[Finding],
+    published: Sequence[Finding],
+    policy: Policy,
+    kept: Sequence[Finding] = (),
 ) -> Decision:
     """The decision with its words made anew from published figures.
 
     The gate compares exact figures and may say them; in public each reason quotes the rounded finding,
     and says so, for rounding could seem to contradict the outcome. Why a finding met nothing whatever
-    its figure (too few people, no interval, measured twice) is said before it.
+    its figure (too few people, no interval, measured twice) is said before it. Of a finding that is ``kept``
+    in the house nothing is said but the outcome.
     """
+    housed = {(finding.metric, finding.target) for finding in kept}
     least = {(threshold.metric, threshold.target): threshold.least_n for threshold in policy.gate}
 
     def reworded(reason: Reason) -> Reason:
         name = (reason.metric, reason.target)
+        if name in housed:
+            return reason.model_copy(update={"words": HOUSED})
         exact = [finding for finding in findings if (finding.metric, finding.target) == name]
         shown = [finding for finding in published if (finding.metric, finding.target) == name]
         bar = "" if reason.passed else _bar(exact, least.get(name, 1))

@@ -125,7 +125,7 @@ def assemble(
         policy=public_policy(policy),
         plan=public_plan(plan),
         findings=(shown := published(findings)),
-        decision=public_decision(decision, findings, shown, policy),
+        decision=public_decision(decision, findings, shown, policy, kept),
         rows=_rows(plan),
         data=tuple(data) if decision.passed else (),
         time=manifests.timestamp(),
@@ -164,7 +164,7 @@ def assemble(
             source_commitment=account.commitments.get("source", ""),
             manifest_digest=digest,
             passed=decision.passed,
-            answers=plan.private is not None,
+            answers=plan.guarantee is not None,
         )
 
     folder, custody = outgoing.commit(last_check)
@@ -181,6 +181,8 @@ def _rows(plan: Plan) -> int | None:
     """The rows that leave, as they may be published."""
     if plan.private is not None:
         return None
+    if plan.synthesis is not None:
+        return plan.synthesis.rows
     if plan.anonymity is None:
         return publish_count(plan.rows - plan.holdout_rows)
     return publish_count(plan.anonymity.rows - plan.anonymity.suppressed_rows)

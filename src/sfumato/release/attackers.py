@@ -13,7 +13,13 @@ from sfumato.release.statements import matching
 from sfumato.release.words import listed
 
 #: What measures somebody who knows the columns that the classes are made of.
-_BY_COLUMNS = ("risk.worst_class", "risk.marketer", "linkage.success", "linkage.excess")
+_BY_COLUMNS = (
+    "risk.worst_class",
+    "risk.marketer",
+    "linkage.success",
+    "linkage.excess",
+    "copies.known_excess",
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,13 @@ _ANYWHERE = (
         "every released column but pseudonyms",
         "to learn that the person is in the data",
         "such a person learns nothing else; only synthetic or noisy rows would do more",
-        ("risk.unique_all_columns", "risk.worst_class_all_columns", "linkage.success_all_columns"),
+        (
+            "risk.unique_all_columns",
+            "risk.worst_class_all_columns",
+            "linkage.success_all_columns",
+            "copies.excess",
+            "copies.close_excess",
+        ),
     ),
     _Kind(
         "Somebody who guesses what is sensitive",
@@ -56,7 +68,7 @@ _ANYWHERE = (
         "a person's values, and the release",
         "to learn membership",
         "people held out are compared with people released",
-        ("membership.advantage", "membership.auc", "membership.precision"),
+        ("membership.advantage", "membership.auc", "membership.precision", "outliers.excess"),
     ),
     _Kind(
         "Somebody who holds an earlier release of the same people",

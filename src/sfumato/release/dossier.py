@@ -36,6 +36,7 @@ from sfumato.release.words import (
     UNITS,
     action_words,
     count_words,
+    fact_words,
     interval,
     is_percent,
     model_words,
@@ -60,6 +61,7 @@ SECTIONS = {
     "attacks": "attacks",
     "gate": "the gate",
     "guarantee": "what it may tell of one",
+    "made": "how the rows were made",
 }
 #: How a word that sums up a provision looks: as something to look at, or as nothing to see.
 TONES = {
@@ -99,6 +101,7 @@ def dossier_html(account: Account, digests: Mapping[str, str]) -> bytes:
         unit_words=UNIT_WORDS,
         accountings=ACCOUNTINGS,
         parameters=parameter_words,
+        fact=fact_words,
         plain=plain_figure,
         answered=account.answers[:MOST_ANSWERS],
     )
@@ -122,6 +125,8 @@ def dossier_html(account: Account, digests: Mapping[str, str]) -> bytes:
         dataset=dict.fromkeys(Dataset.model_fields) | dict(account.dataset),
         plan=account.plan,
         anonymity=account.plan["anonymity"],
+        made=account.synthesis,
+        priced=account.guarantee,
         promises=_promises(account),
         columns=_columns(account),
         decision=account.decision,
@@ -294,9 +299,9 @@ def _group_charts(findings: Sequence[Finding], marks: Any) -> list[tuple[str, Ma
 
 def _beliefs(account: Account) -> list[tuple[float, float]]:
     """How likely somebody held a thing for, and holds it at most after the answers: Bayes at that epsilon."""
-    if account.private is None:
+    if account.guarantee is None:
         return []
-    odds = math.exp(min(account.private["epsilon"], 700.0))
+    odds = math.exp(min(account.guarantee["epsilon"], 700.0))
     return [(before, odds * before / (odds * before + 1 - before)) for before in BELIEFS]
 
 

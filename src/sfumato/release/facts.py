@@ -223,6 +223,8 @@ def _of_rows(account: Account) -> dict[str, str]:
     plan, anonymity = account.plan, account.plan["anonymity"]
     if account.private is not None:
         return {}
+    if account.guarantee is not None:
+        return {"rows.released": count_words(account.rows)}
     return {
         "rows.read": count_words(plan["rows"]),
         "rows.released": count_words(account.rows),
@@ -259,6 +261,8 @@ def _of_method(account: Account) -> dict[str, str]:
         }
         if account.policy.get("anonymity", {}).get("suppression"):
             words["technique.record-suppression"] = _suppression_words(account)
+    if account.synthesis is not None:
+        words["technique.synthesis"] = METHODS.get(account.synthesis["method"], account.synthesis["method"])
     if sampling:
         words["sampling"] = (
             f"{sampling['share'] * 100:g} % of the people"
@@ -297,7 +301,7 @@ def _of_evidence(account: Account) -> dict[str, str]:
 
 
 def _of_guarantee(account: Account) -> dict[str, str]:
-    private = account.private
+    private = account.guarantee
     if private is None:
         return {}
     unit, budget = UNIT_WORDS[private["unit"]], private["budget"]
@@ -312,9 +316,11 @@ def _of_guarantee(account: Account) -> dict[str, str]:
         if private["secure"]
         else "a generator whose output could be predicted",
         "differential-privacy.unbounded": str(private["unbounded"] or ""),
-        "technique.differential-privacy": "a model trained with noise"
-        if private["kind"] == "model"
-        else f"{len(private['asked'])} noisy answers",
+        "technique.differential-privacy": {
+            "model": "a model trained with noise",
+            "rows": "rows made by what was learned with noise",
+            "statistics": f"{len(private['asked'])} noisy answers",
+        }[private["kind"]],
     }
 
 

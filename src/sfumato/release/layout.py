@@ -34,6 +34,8 @@ SEALED_MAPPING = "mapping.parquet.age"
 SEALED_PEOPLE = "people.parquet.age"
 #: Who has which labels, for later releases to be joined with; there only where data left.
 SEALED_RELEASED = "released.parquet.age"
+#: What a synthesizer learned, for rows to be made from again; there only where rows were made.
+SEALED_SYNTHESIZER = "synthesizer.safetensors.age"
 CUSTODY_FILES = (
     SEALED_PLAN,
     SEALED_EVIDENCE,
@@ -41,6 +43,7 @@ CUSTODY_FILES = (
     SEALED_MAPPING,
     SEALED_PEOPLE,
     SEALED_RELEASED,
+    SEALED_SYNTHESIZER,
 )
 
 

@@ -11,6 +11,7 @@ from sfumato.core.values import Finding
 from sfumato.evidence import ATTACKS, UTILITY
 from sfumato.release.facts import facts
 from sfumato.release.words import (
+    METHODS,
     STATUSES,
     TITLES,
     UNIT_WORDS,
@@ -34,7 +35,7 @@ _FAMILY = (
     | dict.fromkeys(("dp", "audit"), "guarantee")
 )
 #: The figures that a reader is shown first, in order of preference.
-_FIRST_ATTACKS = ("linkage.success", "linkage.excess", "risk.mean", "risk.worst_class")
+_FIRST_ATTACKS = ("copies.excess", "linkage.success", "linkage.excess", "risk.mean", "risk.worst_class")
 _FIRST_LEARNING = ("learning.skill_ratio", "learning.auc", "learning.r2")
 #: An attack has shown its power if on the original rows it found this much more than guessing.
 _POWER = 0.05
@@ -46,6 +47,26 @@ PRIVATE_LIMITS = (
     "held against somebody who is not in the data at all.",
     "People who are tied to each other (a household, a family) are protected together by as many times "
     "the epsilon.",
+)
+
+
+#: What is true of every table that was made.
+MADE_LIMITS = (
+    "That rows are made protects nobody by itself: a synthesizer can repeat whom it learned from, and what "
+    "the attacks looked for is what is known.",
+    "What few people have is learned badly or not at all: do not study rare events on these rows.",
+    "Figures made from these rows have the synthesizer's errors beside those of chance: intervals computed "
+    "as if the rows were people are too narrow.",
+)
+#: What is true where the figures on people stay in the house.
+HOUSE_LIMITS = (
+    "What was measured on people (attacks, use) stays in the house, for nobody charged it. That the gate let "
+    "the release leave is an answer about people too, which no epsilon covers.",
+)
+#: What is true where they are published beside a guarantee.
+SHOWN_LIMITS = (
+    "The epsilon is about the rows. The figures that were measured on people, in this document, have no "
+    "noise and are not covered by it.",
 )
 
 
@@ -111,7 +132,9 @@ def first(findings: Sequence[Finding], preferred: Sequence[str]) -> Finding | No
 def headline(account: Account) -> list[Tile]:
     """The few figures that stand at the head of the page."""
     groups = families(account.findings)
-    tiles = [_private_tile(account)] if account.private is not None else [_rows_tile(account)]
+    tiles = [_rows_tile(account)] if account.private is None else []
+    if account.guarantee is not None:
+        tiles.append(_private_tile(account.guarantee))
     attack = first(groups["attacks"], _FIRST_ATTACKS)
     if attack is not None:
         tiles.append(_tile(attack, "before"))
@@ -126,12 +149,12 @@ def headline(account: Account) -> list[Tile]:
 
 def _rows_tile(account: Account) -> Tile:
     name = "rows leave" if account.decision.passed else "rows would have left"
+    if account.synthesis is not None:
+        return Tile(name, count_words(account.rows), "made anew, none of them anybody's", see="made")
     return Tile(name, count_words(account.rows), f"rounded to {BASE}", see="data")
 
 
-def _private_tile(account: Account) -> Tile:
-    private = account.private
-    assert private is not None
+def _private_tile(private: Mapping[str, Any]) -> Tile:
     told = f"delta {value_words(private['delta'], 'delta')}, for each {UNIT_WORDS[private['unit']]}"
     return Tile("epsilon", value_words(private["epsilon"], "epsilon"), told, see="guarantee")
 
@@ -146,10 +169,11 @@ def summary(account: Account) -> list[Claim]:
     plan = account.plan
     if account.private is not None:
         return [*_private_sentences(account.private), _gate_sentence(account)]
+    made = account.synthesis
     return [
-        _rows_sentence(account),
+        *([_rows_sentence(account)] if made is None else _made_sentences(account, made)),
         _columns_sentence(account),
-        *_anonymity_sentences(plan["anonymity"]),
+        *(_anonymity_sentences(plan["anonymity"]) if made is None else ()),
         *_finding_sentences(account),
         _gate_sentence(account),
     ]
@@ -158,13 +182,19 @@ def summary(account: Account) -> list[Claim]:
 def _private_sentences(private: Mapping[str, Any]) -> list[Claim]:
     questions = len(private["asked"])
     unit = UNIT_WORDS[private["unit"]]
-    epsilon, replaced = (value_words(private[name], "epsilon") for name in ("epsilon", "replace_epsilon"))
-    delta = value_words(private["delta"], "delta")
     done = f"{questions} {'question was' if questions == 1 else 'questions were'} answered"
     if private["kind"] == "model":
         done = "a model was trained"
+    hidden = f"No rows leave: {done}, with noise that hides whether any one {unit} is there."
+    return [Claim(hidden, see="guarantee"), *_cost_sentences(private)]
+
+
+def _cost_sentences(private: Mapping[str, Any]) -> list[Claim]:
+    """What a guarantee costs, and what is outside it."""
+    unit = UNIT_WORDS[private["unit"]]
+    epsilon, replaced = (value_words(private[name], "epsilon") for name in ("epsilon", "replace_epsilon"))
+    delta = value_words(private["delta"], "delta")
     said = [
-        f"No rows leave: {done}, with noise that hides whether any one {unit} is there.",
         f"It cost epsilon {epsilon} and delta {delta} where a {unit} is added or removed, and "
         f"epsilon {replaced} where one is replaced by another.",
     ]
@@ -187,6 +217,26 @@ def _rows_sentence(account: Account) -> Claim:
     if anonymity is not None:
         parts.append(f"{count_words(anonymity['suppressed_rows'])} were suppressed")
     return Claim("; ".join(parts) + f". Counts are rounded to {BASE}.", see="data")
+
+
+def _made_sentences(account: Account, made: Mapping[str, Any]) -> list[Claim]:
+    """Who made the rows, of whom it learned, and what bounds what they tell."""
+    verb = "leave" if account.decision.passed else "would have left"
+    of = "" if made["taught"] is None else f" from {count_words(made['taught'])} people"
+    said = [
+        Claim(
+            f"No row of anybody leaves: a synthesizer ({METHODS.get(made['method'], made['method'])}) learned"
+            f"{of}, and {made['rows']:,} rows that it made {verb}.",
+            see="made",
+        )
+    ]
+    private = made["private"]
+    if private is None:
+        words = (
+            "No epsilon bounds what the rows tell of anybody: what the attacks found is all that is known."
+        )
+        return [*said, Claim(words, see="attacks")]
+    return [*said, *_cost_sentences(private)]
 
 
 def _columns_sentence(account: Account) -> Claim:
@@ -341,6 +391,12 @@ def _without_release(finding: Finding) -> float | None:
     return max((part for part in (finding.baseline, finding.control) if part is not None), default=None)
 
 
+def _made_limits(made: Mapping[str, Any]) -> tuple[str, ...]:
+    if made["private"] is None:
+        return MADE_LIMITS
+    return (*MADE_LIMITS, *(HOUSE_LIMITS if made["house"] else SHOWN_LIMITS))
+
+
 def limits(account: Account) -> list[Claim]:
     """What was not measured, and why."""
     said = [told(found) for found in account.findings if found.status not in ("measured", "proven")]
@@ -348,9 +404,12 @@ def limits(account: Account) -> list[Claim]:
     if withheld:
         words = "figures rest" if len(withheld) > 1 else "figure rests"
         said.append(Claim(f"{len(withheld)} {words} on too few people: withheld.", *withheld[:1]))
-    if account.private is not None:
-        said += [Claim(words, see="guarantee") for words in (*PRIVATE_LIMITS, *account.private["notices"])]
-    elif "evidence" not in account.policy:
+    private, made = account.guarantee, account.synthesis
+    if private is not None:
+        said += [Claim(words, see="guarantee") for words in (*PRIVATE_LIMITS, *private["notices"])]
+    if made is not None:
+        said += [Claim(words, see="made") for words in _made_limits(made)]
+    if private is None and "evidence" not in account.policy:
         words = "The policy asks for no evidence beyond the class risks that are always measured."
         said.append(Claim(words, see="attacks"))
     return said

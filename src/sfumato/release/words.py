@@ -53,6 +53,19 @@ TITLES: Mapping[str, str] = {
     "membership.tpr_at_1": "Membership: found at 1 % false alarms",
     "membership.tpr_at_01": "Membership: found at 0.1 % false alarms",
     "membership.tpr_at_1_all_columns": "Membership: found at 1 % false alarms, every column known",
+    "copies.excess": "Copies: people repeated beyond people who did not teach",
+    "copies.close_excess": "Copies: people nearly repeated beyond people who did not teach",
+    "copies.near_excess": "Copies: people nearer to a made row than to others",
+    "copies.alone_excess": "Copies: people alone with their row, repeated",
+    "copies.few_excess": "Copies: rows of few people, repeated",
+    "copies.known_excess": "Copies: rows as outsiders know them, repeated",
+    "copies.extremes": "Copies: extreme values of one person, repeated",
+    "copies.share": "Copies: people repeated",
+    "copies.disparity": "Copies: difference between groups",
+    "copies.rows": "Copies: made rows that repeat somebody",
+    "outliers.excess": "Membership of the most unlike others",
+    "outliers.auc": "Membership of the most unlike others (AUC)",
+    "outliers.near_excess": "The most unlike others, nearly repeated",
     "learning.auc": "AUC on people held out",
     "learning.skill_ratio": "Share of the original's skill kept",
     "distributions.tv": "Distance of a column from the original's",
@@ -139,6 +152,7 @@ STATUSES: Mapping[str, str] = {
 
 ACTIONS: Mapping[str, str] = {
     "keep": "released as it is",
+    "learn": "learned, and its values made anew",
     "drop": "dropped",
     "pseudonymize": "replaced by keyed pseudonyms",
     "mask": "partly masked",
@@ -153,7 +167,11 @@ ACTIONS: Mapping[str, str] = {
 #: How a hierarchy's file is read says nothing about what was done.
 _DULL = ("separator", "encoding", "form", "tree", "groups", "values")
 _PERCENT = ("share", "probability")
-_FORMATS = dict.fromkeys(("people", "rows", "classes", "number"), ",.0f") | {"epsilon": ".4g", "delta": ".3g"}
+_FORMATS = dict.fromkeys(("people", "rows", "classes", "number"), ",.0f") | {
+    "epsilon": ".4g",
+    "delta": ".3g",
+    "quantity": ",.4g",
+}
 NOTHING = "–"
 _LEAST_SHARE = 0.0005
 
@@ -265,6 +283,17 @@ def parameter_words(asked: Mapping[str, Any]) -> str:
     return "; ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in told.items())
 
 
+def fact_words(value: Any) -> str:
+    """A figure of a synthesizer's own.
+
+    >>> fact_words(12345), fact_words(0.25), fact_words(["age", "sex"]), fact_words(True)
+    ('12,345', '0.25', 'age / sex', 'yes')
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else _plain(value)
+
+
 def _plain(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_plain(inner)}" for name, inner in value.items())
@@ -282,6 +311,15 @@ METHODS = {
     "microaggregation": "microaggregation: each class of people has one value in every column, its mean or "
     "most frequent one",
     "cells": "local suppression: single cells are blanked, as few as it takes",
+    "independent": "each column for itself, as often as among the people",
+    "copula": "a Gaussian copula: each column as it is, and how columns go together by rank",
+    "aim": "marginals chosen where the model was wrong, and a model fitted to them (AIM)",
+    "mst": "marginals of pairs along a tree, and a model fitted to them (MST)",
+    "autoregressive": "a network that draws one column after another, given those before",
+    "vae": "a variational autoencoder",
+    "gan": "a generator taught by a critic (WGAN)",
+    "language-model": "a language model that writes rows as text",
+    "histories": "a network that draws one event of a customer after another",
 }
 
 #: What counts in a class where people have several rows.

@@ -5,7 +5,14 @@ That rows are made does not make them private: every release of them goes throug
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from sfumato.core.registry import Registry
+
+if TYPE_CHECKING:
+    from sfumato.synth.fitting import fit
+    from sfumato.synth.synthetic import Synthetic, load
 
 SYNTHESIZERS = Registry(
     "synthesizer",
@@ -17,5 +24,23 @@ SYNTHESIZERS = Registry(
         "autoregressive": "sfumato.synth.autoregressive:Autoregressive",
         "vae": "sfumato.synth.vae:Vae",
         "gan": "sfumato.synth.gan:Gan",
+        "language-model": "sfumato.synth.language.model:LanguageModel",
     },
 )
+
+_PLACES = {
+    "fit": "sfumato.synth.fitting",
+    **dict.fromkeys(("Synthetic", "load"), "sfumato.synth.synthetic"),
+}
+
+__all__ = ["SYNTHESIZERS", "Synthetic", "fit", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -33,17 +33,20 @@ class Field:
 class Coded:
     """Coded rows: ``codes`` has shape (rows, fields), int32, column after column in memory.
 
-    ``target`` is the place of the field that models are to foretell, None if there is none.
+    ``target`` is the place of the field that models are to foretell, None if there is none. ``labels`` are
+    words for each field's codes, for synthesizers that read; ``texts`` are columns of free text, row by row.
     """
 
     fields: tuple[Field, ...]
     codes: NDArray[np.int32]
     target: int | None = None
+    labels: tuple[tuple[str, ...] | None, ...] | None = None
+    texts: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """The number of codes of each field."""
-        return tuple(field.size for field in self.fields)
+        return tuple(one.size for one in self.fields)
 
 
 #: What is fixed while rows are made, by the place of a field: a code for each row, shape (rows,), int32; or

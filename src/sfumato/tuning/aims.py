@@ -15,7 +15,9 @@ from typing import Any, Literal, NamedTuple
 from sfumato.core.errors import InputError, nearest
 from sfumato.core.values import Finding, Goal, Unit, Value
 from sfumato.evidence import ATTACKS, UNGATED, probe
-from sfumato.evidence.run import ALWAYS
+from sfumato.evidence.guarantee import REPORT as GUARANTEE
+from sfumato.evidence.made import rowwise
+from sfumato.evidence.run import ALWAYS, ALWAYS_MADE
 from sfumato.gate import thresholds
 from sfumato.policy.model import Policy
 
@@ -33,6 +35,9 @@ RISKS = (
     "membership.advantage",
     "risk.marketer",
 )
+#: The same where rows are made, and where an epsilon bounds them.
+MADE_RISKS = ("singling_out.excess", "attribute_inference.excess", "membership.advantage", "copies.excess")
+PRIVATE_RISKS = ("dp.epsilon",)
 USES = (
     "learning.skill_ratio",
     "marginals.two",
@@ -105,9 +110,9 @@ class Limit(Value):
         """
         if finding is None:
             return Verdict(False, None, "nothing measured it")
-        if finding.status != "measured" or None in (finding.value, finding.low, finding.high):
+        if finding.status not in ("measured", "proven") or None in (finding.value, finding.low, finding.high):
             return Verdict(False, None, finding.note or finding.status.replace("-", " "))
-        if finding.n < math.ceil(self.least_n * people):
+        if finding.status == "measured" and finding.n < math.ceil(self.least_n * people):
             return Verdict(False, None, f"it rests on {finding.n:,} people, which is too few")
         scale = 1.0
         if self.of_original:
@@ -161,7 +166,7 @@ class Aims(Value):
         """The probes that measure what is wanted, with the policy's parameters, and no other."""
         wanted = {metric for metric, _ in self.places}
         parts = {} if policy.evidence is None else {p.name: p.params for p in policy.evidence.probes()}
-        every = {ALWAYS: {}, **parts}
+        every = {**{name: {} for name in always(policy)}, **parts}
         return {name: params for name, params in every.items() if wanted & set(probe(name).metrics)}
 
 
@@ -186,7 +191,7 @@ def aims_of(
     known = _known(policy)
     named = [(name, "low") for name in minimize] + [(name, "high") for name in maximize]
     aims = [_aim(name, goal, known) for name, goal in named]
-    for side, candidates in (("risk", RISKS), ("use", USES)):
+    for side, candidates in (("risk", _risks(policy)), ("use", USES)):
         if not any(aim.side == side for aim in aims):
             aims += [_aim(name, known[name][0], known) for name in candidates if name in known][:1]
     aims.sort(key=lambda aim: aim.side)
@@ -207,6 +212,17 @@ def aims_of(
         for threshold in thresholds(policy)
     ]
     return Aims(aims=tuple(dict.fromkeys(aims)), limits=(*asked, *gate))
+
+
+def always(policy: Policy) -> tuple[str, ...]:
+    """The probes that run unasked."""
+    return ALWAYS if policy.synthesis is None else ALWAYS_MADE
+
+
+def _risks(policy: Policy) -> tuple[str, ...]:
+    if policy.synthesis is None:
+        return RISKS
+    return MADE_RISKS if policy.synthesis.dp is None else PRIVATE_RISKS
 
 
 def limit_from(written: str, word: Literal["at_most", "at_least"]) -> Limit:
@@ -265,11 +281,18 @@ def _known(policy: Policy) -> dict[str, tuple[Goal, Unit, str]]:
         name: (goal, unit, "plan") for name, (goal, unit) in PLANNED.items()
     }
     parts = policy.evidence.probes() if policy.evidence is not None else ()
-    for name in dict.fromkeys((ALWAYS, *(part.name for part in parts))):
+    if policy.synthesis is not None and policy.synthesis.dp is not None:
+        found |= {
+            metric: (goal, GUARANTEE.units[metric], "dp") for metric, (goal, _) in GUARANTEE.metrics.items()
+        }
+    for name in dict.fromkeys((*always(policy), *(part.name for part in parts))):
         kind = probe(name)
         units = getattr(kind, "units", {})
+        never = frozenset() if policy.synthesis is None else rowwise(kind)
         found |= {
-            metric: (goal, units.get(metric, "ratio"), name) for metric, (goal, _) in kind.metrics.items()
+            metric: (goal, units.get(metric, "ratio"), name)
+            for metric, (goal, _) in kind.metrics.items()
+            if metric not in never
         }
     return {metric: told for metric, told in found.items() if metric not in UNGATED}
 
@@ -284,7 +307,7 @@ def _aim(name: str, goal: str, known: Mapping[str, tuple[Goal, Unit, str]]) -> A
             f'"{metric}" is good when it is {"high" if good == "high" else "low"}, and is to be {word}',
             remedy=f"name it under {other}",
         )
-    side: Literal["risk", "use"] = "risk" if source in ATTACKS else "use"
+    side: Literal["risk", "use"] = "risk" if source in ATTACKS or source == "dp" else "use"
     return Aim(metric=metric, target=target or "release", goal=good, unit=unit, side=side)
 
 

@@ -58,6 +58,7 @@ class Vary(_Strict):
     """The values that are tried; what is None has values of its own, an empty list leaves it as it is."""
 
     method: tuple[str, ...] | None = None
+    epsilon: tuple[Annotated[float, Field(gt=0, le=1000)], ...] | None = None
     k: tuple[Annotated[int, Field(ge=2)], ...] | None = None
     l: tuple[Annotated[float, Field(ge=1)], ...] | None = None  # noqa: E741 - the model's own name for it
     t: tuple[Annotated[float, Field(gt=0, le=1)], ...] | None = None

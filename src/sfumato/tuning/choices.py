@@ -18,6 +18,8 @@ from sfumato.pipeline.methods import METHODS
 from sfumato.policy.load import LoadedPolicy
 from sfumato.policy.model import Policy
 from sfumato.policy.parts import Part
+from sfumato.policy.synthetic import Synthesis
+from sfumato.synth import SYNTHESIZERS
 from sfumato.tuning.asked import Vary
 
 Scalar = str | int | float | bool | None
@@ -28,6 +30,11 @@ _STRICTER = (1, 2, 3, 4, 6, 10)
 _CLOSER = (1.0, 0.75, 0.5, 0.25)
 _COARSER = (1, 2, 5)
 _KEPT = (1.0, 0.5, 0.2, 0.0)
+#: Times the policy's own epsilon.
+_SPENT = (1.0, 0.5, 0.2, 0.1)
+#: Synthesizers that are quick enough to be tried one after another, without and with differential privacy.
+_QUICK = ("autoregressive", "aim", "mst", "copula")
+_QUICK_PRIVATE = ("aim", "mst", "autoregressive")
 #: What a search of the lattice may make small, of the measures that are quick on any lattice.
 _MEASURES = ("loss", "entropy")
 #: Parameters by what only one method looks at.
@@ -74,8 +81,19 @@ def choices(loaded: LoadedPolicy, vary: Vary) -> tuple[Choice, ...]:
     return tuple(found)
 
 
+def _of_synthesis(asked: Synthesis, vary: Vary) -> Iterator[Choice]:
+    quick = _QUICK if asked.dp is None else _QUICK_PRIVATE
+    # Settings are one synthesizer's own.
+    yield _choice("synthesizer", asked.by, (asked.by,) if asked.settings else quick, vary.method)
+    if asked.dp is not None:
+        values = [round(asked.dp.epsilon * share, 6) for share in _SPENT]
+        yield _choice("epsilon", asked.dp.epsilon, values, vary.epsilon, ordered=True)
+
+
 def _of_table(policy: Policy, vary: Vary) -> Iterator[Choice]:
     asked = policy.anonymity
+    if policy.synthesis is not None:
+        yield from _of_synthesis(policy.synthesis, vary)
     if asked is None:
         return
     target = policy.dataset.target
@@ -159,7 +177,7 @@ def _height(loaded: LoadedPolicy, name: str) -> int:
 
 def _refuse_unknown(policy: Policy, vary: Vary) -> None:
     for key, names, known in (
-        ("method", vary.method or (), tuple(METHODS)),
+        ("method", vary.method or (), tuple(METHODS if policy.synthesis is None else SYNTHESIZERS)),
         ("measure", vary.measure or (), tuple(MEASURES)),
         ("weights", vary.weights or (), ("none", "target")),
         ("drop", vary.drop or (), tuple(policy.columns)),
@@ -199,6 +217,15 @@ def _edit_table(key: str) -> Callable[[Any, str, Scalar], None]:
     return edit
 
 
+def _edit_synthesizer(tree: Any, _: str, value: Scalar) -> None:
+    tree["synthesis"]["method"] = value
+    tree["synthesis"].pop("settings", None)
+
+
+def _edit_epsilon(tree: Any, _: str, value: Scalar) -> None:
+    tree["synthesis"]["dp"]["epsilon"] = value
+
+
 def _edit_weights(tree: Any, _: str, value: Scalar) -> None:
     if value == "none":
         del tree["anonymity"]["weights"]
@@ -234,6 +261,8 @@ def _edit_round(tree: Any, name: str, value: Scalar) -> None:
 
 _EDITS: Mapping[str, Callable[[Any, str, Scalar], None]] = {
     "method": _edit_table("method"),
+    "synthesizer": _edit_synthesizer,
+    "epsilon": _edit_epsilon,
     "suppression": _edit_table("suppression"),
     "measure": _edit_table("measure"),
     "weights": _edit_weights,

@@ -83,7 +83,7 @@ def ranked(
     policy ``own``: first by how ``sure`` it is, then by its size as a share of how far the trials differ.
     """
     first = next(aim for aim in aims.aims if aim.side == "use")
-    if aims.asked or own is None:
+    if aims.asked or own is None or not among:
         return sorted(among, key=lambda trial: (_badness(first, trial), _badness(aims.aims[0], trial)))
     spreads = [_spread(aim, among) for aim in aims.aims]
 

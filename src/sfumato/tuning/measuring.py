@@ -16,21 +16,22 @@ from typing import Any, Literal
 
 import polars as pl
 
-from sfumato.contracts import Comparison
+from sfumato.contracts import ROW, Comparison
 from sfumato.core.errors import InputError, PolicyError
 from sfumato.core.keyed import derive
 from sfumato.core.values import Finding, Plan
 from sfumato.evidence import ATTACKS
+from sfumato.evidence.guarantee import guarantee
 from sfumato.evidence.learners import share_learners
-from sfumato.evidence.run import ALWAYS
-from sfumato.pipeline.comparing import compare, counted, evidence
+from sfumato.pipeline.comparing import compare, compare_made, counted, evidence
 from sfumato.pipeline.fitting import Fitted, fit
+from sfumato.pipeline.lesson import learned, lesson_of, rows_made, taught_by
 from sfumato.pipeline.snapshot import Snapshot, part_of
 from sfumato.pipeline.verbs import check
 from sfumato.policy.load import LoadedPolicy, policy_from
 from sfumato.policy.model import Policy
 from sfumato.policy.parts import Part
-from sfumato.tuning.aims import PLANNED, Aims
+from sfumato.tuning.aims import PLANNED, Aims, always
 
 Which = Literal["search", "confirm"]
 
@@ -132,11 +133,15 @@ class Bench:
         part, outside = snapshot.part(held_out=False), snapshot.part(held_out=True)
         held_out = snapshot.engine.rows(outside)
         fitted = fit(snapshot, part, held_out)
-        written = part_of(fitted.rows(part).collect(engine="streaming")).select(fitted.released)
+        priced: list[Finding] = []
+        if policy.synthesis is None:
+            written = part_of(fitted.rows(part).collect(engine="streaming")).select(fitted.released)
+        else:
+            fitted, written, priced = _made(fitted)
         digest = _digest(written)
         if (earlier := known(digest)) is not None:
             return Figures(earlier, fitted.plan, digest)
-        findings = planned(fitted.plan, written.height)
+        findings = [*planned(fitted.plan, written.height), *priced]
         if hopeless(findings):
             return Figures(tuple(findings), fitted.plan, digest)
         comparison = _compared(fitted, part, written, outside if held_out else None)
@@ -164,7 +169,10 @@ class Bench:
         part, outside = snapshot.part(held_out=False), snapshot.part(held_out=True)
         held_out = snapshot.engine.rows(outside)
         fitted = fit(snapshot, part, held_out)
-        written = part_of(fitted.rows(part).collect(engine="streaming")).select(fitted.released)
+        if policy.synthesis is None:
+            written = part_of(fitted.rows(part).collect(engine="streaming")).select(fitted.released)
+        else:
+            fitted, written, _ = _made(fitted)
         seen = _compared(fitted, part, written, outside if held_out else None)
         found = []
         for column in columns:
@@ -196,14 +204,15 @@ class Bench:
     def _probes(self, policy: Policy) -> list[list[Part]]:
         """What is to be measured, in steps: class risks, attacks, what the release is good for."""
         wanted = self.aims.probes(policy)
+        first = always(policy)
         special = any(target != "release" for _, target in self.aims.places)
         parts = [
             Part(name=name, params={**params, **({} if special else LIGHTER.get(name, {}))})
             for name, params in wanted.items()
         ]
         steps = (
-            [part for part in parts if part.name == ALWAYS] or [Part(name=ALWAYS)],
-            [part for part in parts if part.name in tuple(ATTACKS) and part.name != ALWAYS],
+            [part for part in parts if part.name in first] or [Part(name=name) for name in first[:1]],
+            [part for part in parts if part.name in tuple(ATTACKS) and part.name not in first],
             [part for part in parts if part.name not in tuple(ATTACKS)],
         )
         return [step for step in steps if step]
@@ -221,7 +230,24 @@ def _compared(
     fitted: Fitted, part: pl.LazyFrame, written: pl.DataFrame, outside: pl.LazyFrame | None
 ) -> Comparison:
     frame = written.lazy()
+    if fitted.plan.synthesis is not None:
+        made = frame.with_row_index(ROW).with_columns(pl.col(ROW).cast(pl.UInt64))
+        return share_learners(compare_made(fitted, taught_by(fitted), made))
     return share_learners(compare(fitted, part, lambda columns: counted(frame, columns), outside))
+
+
+def _made(fitted: Fitted) -> tuple[Fitted, pl.DataFrame, list[Finding]]:
+    """What a synthesizer makes of a trial's people, and what its guarantee costs.
+
+    A trial has a budget of its own: nothing of it is released. That a policy was chosen by looking at trials
+    is charged to nobody, and the page says so.
+    """
+    lesson = lesson_of(fitted)
+    taught = learned(lesson, lesson.trial_budget())
+    plan = lesson.plan(taught, None)
+    rows = rows_made(lesson, taught, plan.rows or (taught.charged.size if taught.charged else 1))
+    planned = replace(fitted, plan=fitted.plan.model_copy(update={"synthesis": plan}))
+    return planned, rows, [] if plan.private is None else guarantee(plan.private)
 
 
 def _digest(written: pl.DataFrame) -> str:

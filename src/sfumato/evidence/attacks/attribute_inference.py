@@ -115,6 +115,7 @@ class AttributeInference:
     summary: ClassVar[str] = "attribute inference: what is learned of a secret by who knows the rest"
     metrics = REPORT.metrics
     units = REPORT.units
+    rowwise: ClassVar[frozenset[str]] = frozenset()
 
     class Params(contracts.Params):
         """``people`` is the most of each side whose secrets are guessed."""
@@ -171,7 +172,9 @@ def _attack(
     if not known:
         return None, unmeasured(REPORT, "not-measured", NOTHING_KNOWN, name)
     key = derive(comparison.key, "attribute-inference", name)
-    members = People.of(comparison.original, original, secret, comparison.kept, most, derive(key, "members"))
+    members = People.of(
+        comparison.original, original, secret, comparison.members, most, derive(key, "members")
+    )
     allowed = np.full(comparison.control.height, not overlap)
     others = People.of(comparison.control, control, secret, allowed, most, derive(key, "controls"))
     many = min(len(members.truth), len(others.truth))
@@ -209,7 +212,7 @@ def _outcomes(
 ) -> tuple[dict[str, _Outcome], str]:
     """What each attacker finds out, and words on the rows that they have."""
     plain = replace(comparison, overlapping=(), covers=None, centers={})
-    kept = comparison.original.filter(pl.Series(comparison.kept))
+    kept = comparison.original.filter(pl.Series(comparison.members))
     raw = Secret.of(plain, secret.name, kept[secret.name])
     found, words = {}, ""
     for attacker, columns in known.items():
@@ -266,9 +269,11 @@ def _learner(
     ]
     if not columns:
         return None
-    others = np.setdiff1d(np.flatnonzero(comparison.kept), members.at)
-    drawn = sample_rows(others, max(0, TAUGHT_ROWS - len(members.at)), derive(key, "taught"))
-    rows = comparison.released[np.concatenate([members.at[:TAUGHT_ROWS], drawn])]
+    # Nobody has a made row, so there any rows do.
+    own = members.at[: 0 if comparison.made else TAUGHT_ROWS]
+    others = np.setdiff1d(np.flatnonzero(comparison.kept), own)
+    drawn = sample_rows(others, max(0, TAUGHT_ROWS - len(own)), derive(key, "taught"))
+    rows = comparison.released[np.concatenate([own, drawn])]
     return Learner.of(
         comparison.centers, columns, rows, secret.of_rows(rows[secret.name]), derive(key, "learner")
     )

@@ -133,6 +133,7 @@ class Definetti:
     summary: ClassVar[str] = "deFinetti: all classes together tell whose of a class's secrets are whose"
     metrics = REPORT.metrics
     units = REPORT.units
+    rowwise: ClassVar[frozenset[str]] = frozenset(REPORT.table)
 
     class Params(contracts.Params):
         """``people`` is the most in the release whose secrets are guessed; whole classes of them."""

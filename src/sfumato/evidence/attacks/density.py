@@ -123,6 +123,17 @@ class Points:
         numeric = np.array([is_number for _, is_number in found], dtype=bool)
         return cls(parts[0], parts[1], parts[2], sizes, numeric)
 
+    @cached_property
+    def distances(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Each person's distance to the nearest row of the release, and of the reference."""
+        return self.to(self.release), self.to(self.reference)
+
+    def to(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Each person's distance to the nearest of some rows."""
+        from sfumato.evidence.attacks.density_kernels import nearest
+
+        return nearest(self.people, np.ascontiguousarray(rows.T), self.numeric).astype(np.float64)
+
 
 def _column(
     parts: Sequence[pl.Series], weights: NDArray[np.float64], centers: Mapping[str, float] | None
@@ -179,13 +190,14 @@ def exact_matches(held: Held) -> NDArray[np.float64]:
 
 def nearest_rows(points: Points) -> NDArray[np.float64]:
     """The log of the distance to the reference over the distance to the release."""
-    from sfumato.evidence.attacks.density_kernels import nearest
-
-    near, far = (
-        nearest(points.people, np.ascontiguousarray(part.T), points.numeric).astype(np.float64)
-        for part in (points.release, points.reference)
-    )
+    near, far = points.distances
     return np.asarray(np.log((far + _CLOSE) / (near + _CLOSE)), dtype=np.float64)
+
+
+def nearer(points: Points, factor: float) -> NDArray[np.bool_]:
+    """Who is nearer to a row of the release than to anybody in the reference, by a factor."""
+    near, far = points.distances
+    return np.asarray((far > _CLOSE) & (near * factor < far), dtype=np.bool_)
 
 
 def density_of_rows(points: Points) -> NDArray[np.float64]:

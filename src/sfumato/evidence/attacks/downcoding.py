@@ -108,6 +108,7 @@ class Downcoding:
     summary: ClassVar[str] = "downcoding: how labels were chosen tells finer values than they say"
     metrics = REPORT.metrics
     units = REPORT.units
+    rowwise: ClassVar[frozenset[str]] = frozenset(REPORT.table)
 
     class Params(contracts.Params):
         """``worlds`` is the number of tables drawn to see whether a finer level would have done."""

@@ -92,7 +92,7 @@ class _Sides:
     @classmethod
     def of(cls, comparison: Comparison, most: int, *, control: bool) -> _Sides:
         key = derive(comparison.key, "linkability")
-        members = sample_rows(np.flatnonzero(comparison.kept), most + TRIED, derive(key, "members"))
+        members = sample_rows(np.flatnonzero(comparison.members), most + TRIED, derive(key, "members"))
         everybody = np.arange(comparison.control.height if control else 0)
         controls = sample_rows(everybody, most + TRIED, derive(key, "controls"))
         many = min(len(members), len(controls)) if len(controls) >= 2 * LEAST else len(members)
@@ -113,6 +113,7 @@ class Linkability:
     summary: ClassVar[str] = "linkability: two halves of the columns joined by the release"
     metrics = REPORT.metrics
     units = REPORT.units
+    rowwise: ClassVar[frozenset[str]] = frozenset()
 
     class Params(contracts.Params):
         """``people`` is the most of each side who are joined with each other."""
@@ -135,7 +136,7 @@ class Linkability:
         rows, words = _rows(comparison, names, described[0])
         after = _both(rows, *described, sides, split, trust)
         plain = replace(comparison, overlapping=(), covers=None, centers={})
-        kept = comparison.original.filter(pl.Series(comparison.kept))
+        kept = comparison.original.filter(pl.Series(comparison.members))
         raw = Rows.of(plain, names, kept, np.ones(kept.height, dtype=np.int64), kept)
         before = _both(raw, comparison.original, comparison.control, sides, split, trust)
         assumes = f"one party knows {_named(names, split[0])}, the other {_named(names, split[1])}"
@@ -168,9 +169,11 @@ def _worst(
     control: pl.DataFrame,
 ) -> tuple[Split, Trust]:
     """The split and the trust that join most beyond the control, on people kept aside to try them."""
-    others = np.setdiff1d(np.flatnonzero(comparison.kept), sides.tried)
+    # The rows of those who are tried are among the rows, but made rows are nobody's.
+    own = sides.tried[:0] if comparison.made else sides.tried
+    others = np.setdiff1d(np.flatnonzero(comparison.kept), own)
     key = derive(comparison.key, "linkability", "rows")
-    chosen = np.concatenate([sides.tried, sample_rows(others, TRIED_ROWS, key)])
+    chosen = np.concatenate([own, sample_rows(others, TRIED_ROWS, key)])
     released = comparison.released[chosen]
     ones = np.ones(len(chosen), dtype=np.int64)
     rows = Rows.of(comparison, names, released, ones, original[chosen])

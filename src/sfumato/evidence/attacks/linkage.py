@@ -110,6 +110,7 @@ class Linkage:
     summary: ClassVar[str] = "an adversary with a register of people links it to released rows"
     metrics = REPORT.metrics
     units = REPORT.units
+    rowwise: ClassVar[frozenset[str]] = frozenset(REPORT.table)
 
     class Params(contracts.Params):
         """``register`` is the most people of each kind; ``errors`` and ``gaps`` the share of cells."""

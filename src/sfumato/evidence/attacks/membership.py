@@ -23,12 +23,12 @@ from sfumato.contracts import Comparison
 from sfumato.core.disclosure import round_count
 from sfumato.core.keyed import derive
 from sfumato.core.values import Finding, Status
+from sfumato.evidence.attacks.candidates import LEAST, Candidates, held
 from sfumato.evidence.attacks.controls import NO_CONTROL, OVERLAP, overlaps
 from sfumato.evidence.attacks.covering import classes_of
 from sfumato.evidence.attacks.density import Held, exact_matches, scores
 from sfumato.evidence.attacks.matching import claim_exact
 from sfumato.evidence.attacks.people import FEW_SUREST, LEAST_PEOPLE, SUREST, by_person
-from sfumato.evidence.attacks.registers import sample_rows
 from sfumato.evidence.columns import attack_columns, factual_columns
 from sfumato.evidence.intervals import LEVEL
 from sfumato.evidence.report import Figure, Metric, Report, design_note
@@ -76,10 +76,6 @@ FIGURES: Mapping[str, Callable[[Scored, float], Figure]] = {
 }
 BASELINES = {**RATES, "membership.auc": 0.5, "membership.advantage": 0.0}
 
-MOST_OUTSIDE = 5_000
-MOST_REFERENCE = 10_000
-#: Fewer people than this on either side of a comparison tell nothing.
-LEAST = 20
 FEW_CONTROLS = f"fewer than {2 * LEAST} people were held out: a reference and people to test take half each"
 FEW_MEMBERS = f"fewer than {LEAST} people's rows are in the release"
 #: Comparisons of one cell with one class that overlapping labels may cost; people are cut to fit.
@@ -87,25 +83,10 @@ CELLS = 2_000_000_000
 
 
 @dataclass(frozen=True)
-class _Candidates:
-    """Positions of members in the original, of people outside and of the reference in the control."""
-
-    members: NDArray[np.int64]
-    outside: NDArray[np.int64]
-    reference: NDArray[np.int64]
-
-    def cut(self, most: int) -> _Candidates:
-        """The first of each kind, so that there are at most about so many people in question."""
-        people = len(self.members) + len(self.outside)
-        keep = [max(LEAST, len(part) * most // people) for part in (self.members, self.outside)]
-        return _Candidates(self.members[: keep[0]], self.outside[: keep[1]], self.reference)
-
-
-@dataclass(frozen=True)
 class _Attack:
     """The scores of candidates by each way, and by exact matches on the original rows."""
 
-    people: _Candidates
+    people: Candidates
     columns: Sequence[str]
     ways: Mapping[str, Scored]
     before: Scored
@@ -148,6 +129,7 @@ class Membership:
     summary: ClassVar[str] = "an attacker with a reference tells who is in the release and who is not"
     metrics = REPORT.metrics
     units = REPORT.units
+    rowwise: ClassVar[frozenset[str]] = frozenset()
 
     class Params(contracts.Params):
         """``members`` is the most people of the release in question."""
@@ -156,12 +138,11 @@ class Membership:
 
     def run(self, comparison: Comparison, params: Membership.Params) -> list[Finding]:
         """The findings of every way, of the worst, by group, and of the all-knowing attacker."""
-        members = np.flatnonzero(comparison.kept)
-        refusal = _refusal(comparison, len(members))
+        refusal = refused(comparison)
         if refusal is not None:
             status, note = refusal
             return [REPORT.silent(metric, status, note) for metric in REPORT.table]
-        people = _candidates(comparison, members, params.members)
+        people = Candidates.of(comparison, params.members)
         known, every = attack_columns(comparison), factual_columns(comparison)
         attack = _attack(comparison, known, people)
         everything = attack if every == known else _attack(comparison, every, people)
@@ -173,33 +154,22 @@ class Membership:
         ]
 
 
-def _refusal(comparison: Comparison, members: int) -> tuple[Status, str] | None:
-    if not members or not comparison.released.columns:
+def refused(comparison: Comparison) -> tuple[Status, str] | None:
+    """Why nobody can be told from people outside: a status with a note, or None."""
+    if not comparison.kept.any() or not comparison.released.columns:
         return "not-measured", "nobody's row is in the release"
     if not comparison.control.height:
         return "not-measured", NO_CONTROL
     if comparison.control.height < 2 * LEAST:
         return "no-power", FEW_CONTROLS
-    if members < LEAST:
+    if comparison.members.sum() < LEAST:
         return "no-power", FEW_MEMBERS
     if overlaps(comparison):
         return "not-measured", OVERLAP
     return None
 
 
-def _candidates(comparison: Comparison, members: NDArray[np.int64], most: int) -> _Candidates:
-    key = derive(comparison.key, "membership")
-    held_out = np.arange(comparison.control.height)
-    drawn = sample_rows(held_out, len(held_out), derive(key, "outside"))
-    half = len(drawn) // 2
-    return _Candidates(
-        sample_rows(members, most, derive(key, "members")),
-        drawn[half:][:MOST_OUTSIDE],
-        drawn[:half][:MOST_REFERENCE],
-    )
-
-
-def _attack(comparison: Comparison, columns: Sequence[str], people: _Candidates) -> _Attack:
+def _attack(comparison: Comparison, columns: Sequence[str], people: Candidates) -> _Attack:
     if not columns:
         guess = np.zeros(len(people.members) + len(people.outside))
         scored = _scored(comparison, people, GUESS, guess)
@@ -208,36 +178,22 @@ def _attack(comparison: Comparison, columns: Sequence[str], people: _Candidates)
     if set(columns) & set(comparison.overlapping):
         people, ways, note = _covering(comparison, columns, people, counted)
     else:
-        held = _held(comparison, columns, people, counted, comparison.describe)
-        ways = {way: _scored(comparison, people, way, found) for way, found in scores(held).items()}
-        note = f"a keyed sample of {held.compared} rows of the release; " if held.compared < held.rows else ""
-    raw = _held(comparison, columns, people, comparison.count_original(columns), lambda rows: rows)
+        after = held(comparison, columns, people, counted, comparison.describe)
+        ways = {way: _scored(comparison, people, way, found) for way, found in scores(after).items()}
+        note = sampled(after)
+    raw = held(comparison, columns, people, comparison.count_original(columns), lambda rows: rows)
     before = _scored(comparison, people, "before", exact_matches(raw))
     return _Attack(people, columns, ways, before, note)
 
 
-def _held(
-    comparison: Comparison,
-    columns: Sequence[str],
-    people: _Candidates,
-    counted: pl.DataFrame,
-    describe: Callable[[pl.DataFrame], pl.DataFrame],
-) -> Held:
-    members = describe(comparison.original[people.members])
-    outside = describe(comparison.control[people.outside])
-    return Held(
-        release=counted,
-        reference=describe(comparison.control[people.reference]),
-        people=pl.concat([members.select(columns), outside.select(columns)], how="vertical_relaxed"),
-        columns=tuple(columns),
-        centers=comparison.centers,
-        key=derive(comparison.key, "membership", "rows"),
-    )
+def sampled(held: Held) -> str:
+    """Words on the rows of the release that the slow ways look at, if not all."""
+    return f"a keyed sample of {held.compared} rows of the release; " if held.compared < held.rows else ""
 
 
 def _covering(
-    comparison: Comparison, columns: Sequence[str], people: _Candidates, counted: pl.DataFrame
-) -> tuple[_Candidates, Mapping[str, Scored], str]:
+    comparison: Comparison, columns: Sequence[str], people: Candidates, counted: pl.DataFrame
+) -> tuple[Candidates, Mapping[str, Scored], str]:
     """The scores by the narrowest class that covers a person in every column; the lowest if none does."""
     classes = classes_of(comparison, counted, columns)
     people = people.cut(CELLS // max(1, classes.scanned * len(columns)))
@@ -249,7 +205,7 @@ def _covering(
     return people, {COVERING: _scored(comparison, people, COVERING, found)}, note
 
 
-def _scored(comparison: Comparison, people: _Candidates, way: str, found: NDArray[np.float64]) -> Scored:
+def _scored(comparison: Comparison, people: Candidates, way: str, found: NDArray[np.float64]) -> Scored:
     members = len(people.members)
     return Scored(found[:members], found[members:], derive(comparison.key, "membership", "scores", way))
 

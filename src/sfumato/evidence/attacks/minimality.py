@@ -126,6 +126,7 @@ class Minimality:
     summary: ClassVar[str] = "minimality: that no finer table would do tells of people's secrets"
     metrics = REPORT.metrics
     units = REPORT.units
+    rowwise: ClassVar[frozenset[str]] = frozenset(REPORT.table)
 
     class Params(contracts.Params):
         """None: everything is known from the plan."""

@@ -103,6 +103,7 @@ class SinglingOut:
     summary: ClassVar[str] = "singling out: predicates made from the release that fit exactly one person"
     metrics = REPORT.metrics
     units = REPORT.units
+    rowwise: ClassVar[frozenset[str]] = frozenset({"singling_out.disparity"})
 
     class Params(contracts.Params):
         """``predicates`` is the most of each kind."""
@@ -117,13 +118,13 @@ class SinglingOut:
         described = comparison.describe(comparison.original), comparison.describe(comparison.control)
         kept = pl.Series(comparison.kept)
         release = World.of(comparison, names, comparison.released.filter(kept), *described)
-        plain = replace(comparison, overlapping=(), covers=None, centers={})
-        raw = World.of(
-            plain, names, comparison.original.filter(kept), comparison.original, comparison.control
-        )
+        members = comparison.members
+        plain = replace(comparison, overlapping=(), covers=None, centers={}, made=False, kept=members)
+        left = comparison.original.filter(pl.Series(members))
+        raw = World.of(plain, names, left, comparison.original, comparison.control)
         overlap = overlaps(comparison)
         after = _attack(comparison, release, params.predicates, control=not overlap)
-        before = _attack(comparison, raw, params.predicates, control=not overlap)
+        before = _attack(plain, raw, params.predicates, control=not overlap)
         return _findings(comparison, names, after, before, overlap)
 
 
@@ -165,7 +166,7 @@ class _Sides:
 
     @classmethod
     def of(cls, comparison: Comparison, *, control: bool) -> _Sides:
-        kept, others = comparison.kept, comparison.control.height if control else 0
+        kept, others = comparison.members, comparison.control.height if control else 0
         size = min(len(kept), others)
         parts = (1 if len(kept) == others else PARTS) if size >= LEAST else 0
         draw = generator(derive(comparison.key, "singling-out", "parts"))
@@ -192,7 +193,7 @@ def _measure(
     marks, sets = sides.original, 2 + 2 * sides.parts
     met = predicates.met(world.original, marks, sets)
     success = isolated(met[:, 1], met[:, 0], predicates.left)
-    baseline = _by_chance(len(kept))
+    baseline = _by_chance(int(comparison.members.sum()))
     if blind is not None:
         chance = blind.met(world.original, marks, 2)
         baseline = float(isolated(chance[:, 1], chance[:, 0], blind.left).mean())
@@ -228,7 +229,7 @@ def _excess(
     rows = sides.original[np.flatnonzero(comparison.kept)] >> np.uint64(2)
     left = predicates.met(world.rows, rows, 2 * sides.parts)
     theirs = predicates.met(world.control, sides.control, sides.parts)
-    share = float(comparison.kept.mean())
+    share = float(comparison.members.mean())
     ours, others, tried = [], [], np.zeros(len(target), dtype=bool)
     for part in range(sides.parts):
         aimed = (sides.original[target] >> np.uint64(2 + 2 * part)) & np.uint64(1) == 1
@@ -267,7 +268,8 @@ def _findings(
         findings += [each[worst].model_copy(update={"target": "release", "note": note}), *each.values()]
     # A single column's predicates may all be aimed at a few people; the others each have a person.
     people = {name: found for name, found in after.items() if name != UNIVARIATE}
-    if people:
+    # Nor is anybody behind a row that was made.
+    if people and not comparison.made:
         worst = max(people, key=lambda name: people[name].risk.value)
         found = people[worst]
         findings += by_person(

@@ -68,6 +68,7 @@ class Suda:
     summary: ClassVar[str] = "special uniques (SUDA2): people whom one, two or three columns single out"
     metrics = REPORT.metrics
     units = REPORT.units
+    rowwise: ClassVar[frozenset[str]] = frozenset(REPORT.table)
 
     class Params(contracts.Params):
         """``size`` is the most columns of a set, ``sets`` how many of the worst sets are reported."""

@@ -68,6 +68,7 @@ class Trajectory:
     summary: ClassVar[str] = "how k falls as an attacker knows more columns"
     metrics = REPORT.metrics
     units = REPORT.units
+    rowwise: ClassVar[frozenset[str]] = frozenset(REPORT.table)
 
     class Params(contracts.Params):
         """``steps`` is the most columns one after the other, ``orders`` how many random orders."""

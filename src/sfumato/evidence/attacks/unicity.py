@@ -68,6 +68,7 @@ class Unicity:
     summary: ClassVar[str] = "unicity of linked rows: people whom a few of their rows give away"
     metrics = REPORT.metrics
     units = REPORT.units
+    rowwise: ClassVar[frozenset[str]] = frozenset(REPORT.table)
 
     class Params(contracts.Params):
         """``points`` is the most rows known, ``top`` the most frequent ones; ``order`` a column of time.

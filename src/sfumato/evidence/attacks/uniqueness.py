@@ -116,6 +116,7 @@ class Uniqueness:
     summary: ClassVar[str] = "class risks: how few people look alike to an attacker"
     metrics = REPORT.metrics
     units = REPORT.units
+    rowwise: ClassVar[frozenset[str]] = frozenset(REPORT.table)
 
     class Params(contracts.Params):
         """``below`` is the class size under which people count as at risk."""

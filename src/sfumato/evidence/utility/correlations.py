@@ -61,6 +61,9 @@ class Correlations:
     summary: ClassVar[str] = "change of the association between every two columns"
     metrics = REPORT.metrics
     units = REPORT.units
+    rowwise: ClassVar[frozenset[str]] = frozenset()
+    #: Made rows have these figures of people held out beside them.
+    has_floor: ClassVar[bool] = True
 
     class Params(contracts.Params):
         """``pairs`` is the most pairs compared; of more, a keyed sample."""

@@ -85,6 +85,9 @@ class Distributions:
     summary: ClassVar[str] = "distance of each column's distribution from the original's, and detail left"
     metrics = REPORT.metrics
     units = REPORT.units
+    rowwise: ClassVar[frozenset[str]] = frozenset({"distributions.precision"})
+    #: Made rows have these figures of people held out beside them.
+    has_floor: ClassVar[bool] = True
 
     class Params(contracts.Params):
         """Nothing to set."""

@@ -24,7 +24,7 @@ REPORT = Report(
     "findings",
     {
         "findings.value": Metric(
-            "high", "ratio", "a figure that the policy names, worked out on the release"
+            "high", "quantity", "a figure that the policy names, worked out on the release"
         ),
         "findings.overlap": Metric("high", "ratio", "overlap of its intervals before and after"),
         "findings.change": Metric("low", "ratio", "its change in standard errors of the original"),
@@ -114,6 +114,7 @@ class Findings:
     summary: ClassVar[str] = "figures that the policy names, before and after"
     metrics = REPORT.metrics
     units = REPORT.units
+    rowwise: ClassVar[frozenset[str]] = frozenset()
 
     class Params(contracts.Params):
         """``queries``: the figures, each with a name."""

@@ -76,6 +76,7 @@ class Learning:
     summary: ClassVar[str] = "models taught by the release against models taught by the original"
     metrics = REPORT.metrics
     units = REPORT.units
+    rowwise: ClassVar[frozenset[str]] = frozenset()
 
     class Params(contracts.Params):
         """``resamples`` of the held-out people; ``models`` besides boosting, on at most ``rows`` people."""

@@ -53,6 +53,9 @@ class Marginals:
     summary: ClassVar[str] = "distance of every table of two and three columns, and NIST's k-marginal score"
     metrics = REPORT.metrics
     units = REPORT.units
+    rowwise: ClassVar[frozenset[str]] = frozenset()
+    #: Made rows have these figures of people held out beside them.
+    has_floor: ClassVar[bool] = True
 
     class Params(contracts.Params):
         """``k`` columns a table of the score, ``bins`` a column; of more ``tables``, a keyed sample."""

@@ -58,6 +58,7 @@ class Plausibility:
     summary: ClassVar[str] = "whether released rows lie nearer to people of the release than to others"
     metrics = REPORT.metrics
     units = REPORT.units
+    rowwise: ClassVar[frozenset[str]] = frozenset()
 
     class Params(contracts.Params):
         """Nothing to set."""
@@ -66,8 +67,8 @@ class Plausibility:
         """One finding on the release."""
         del params
         columns = factual_columns(comparison)
-        inside, outside = np.flatnonzero(comparison.kept), np.arange(comparison.control.height)
-        if not len(inside) or not columns:
+        inside, outside = np.flatnonzero(comparison.members), np.arange(comparison.control.height)
+        if not comparison.kept.any() or not columns:
             return [REPORT.silent(METRIC, "not-measured", "the release has no rows or no column of facts")]
         if not len(outside):
             return [REPORT.silent(METRIC, "not-measured", NO_CONTROL)]
@@ -117,8 +118,6 @@ def _nearer(
     outside: NDArray[np.int64],
 ) -> float:
     """The share of rows nearer to people inside, of as many people inside and outside."""
-    from sfumato.evidence.attacks.density_kernels import nearest
-
     points = Held(
         release=comparison.describe(comparison.original[inside]).with_columns(pl.lit(1).alias(COUNT)),
         reference=comparison.describe(comparison.control[outside]),
@@ -127,8 +126,5 @@ def _nearer(
         centers=comparison.centers,
         key=comparison.key,
     ).points
-    near, far = (
-        nearest(points.people, np.ascontiguousarray(part.T), points.numeric)
-        for part in (points.release, points.reference)
-    )
+    near, far = points.distances
     return float(((near < far) + (near == far) / 2).mean())

@@ -64,6 +64,9 @@ class Propensity:
     summary: ClassVar[str] = "whether a classifier with interactions tells the release from the original"
     metrics = REPORT.metrics
     units = REPORT.units
+    rowwise: ClassVar[frozenset[str]] = frozenset()
+    #: Made rows have these figures of people held out beside them.
+    has_floor: ClassVar[bool] = True
 
     class Params(contracts.Params):
         """``rows`` of a part at most, of each side."""

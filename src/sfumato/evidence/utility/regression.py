@@ -73,6 +73,9 @@ class Regression:
     summary: ClassVar[str] = "whether the coefficients of a regression of the target are the same"
     metrics = REPORT.metrics
     units = REPORT.units
+    rowwise: ClassVar[frozenset[str]] = frozenset()
+    #: Made rows have these figures of people held out beside them.
+    has_floor: ClassVar[bool] = True
 
     class Params(contracts.Params):
         """Nothing to set."""

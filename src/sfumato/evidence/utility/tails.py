@@ -68,6 +68,9 @@ class Tails:
     summary: ClassVar[str] = "extreme numbers, rare categories and rare combinations still there"
     metrics = REPORT.metrics
     units = REPORT.units
+    rowwise: ClassVar[frozenset[str]] = frozenset()
+    #: Made rows have these figures of people held out beside them.
+    has_floor: ClassVar[bool] = True
 
     class Params(contracts.Params):
         """``rare`` is the most of everybody; ``bins`` a column and ``pairs`` at most for combinations."""

@@ -1,0 +1,1 @@
+"""Evidence on images that were made: whose images they repeat, and what they are good for."""

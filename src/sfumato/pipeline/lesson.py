@@ -1,0 +1,208 @@
+"""What a synthesizer is to learn, of whom, and at what price."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import polars as pl
+
+from sfumato.core.errors import InputError
+from sfumato.core.keyed import derive
+from sfumato.core.values import PrivatePlan, SynthesisPlan
+from sfumato.pipeline import private
+from sfumato.pipeline.asked import at_most
+from sfumato.pipeline.fitting import Fitted
+from sfumato.pipeline.outcome import Watch
+from sfumato.pipeline.snapshot import UNIT, Snapshot
+from sfumato.pipeline.subjects import one_row_each, several_rows
+from sfumato.policy.synthetic import Synthesis
+from sfumato.synth import SYNTHESIZERS
+from sfumato.transforms import TRANSFORMS
+
+if TYPE_CHECKING:
+    from sfumato.dp.budget import Budget
+    from sfumato.synth.synthetic import Synthetic
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a synthesizer is to learn: a fitted policy's columns of the people who are not held out."""
+
+    fitted: Fitted
+    asked: Synthesis
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Whose policy it is."""
+        return self.fitted.snapshot
+
+    @property
+    def people(self) -> pl.LazyFrame:
+        """The raw rows that teach, one of each person."""
+        return taught_by(self.fitted)
+
+    def rows(self) -> pl.DataFrame:
+        """The rows that teach, in the terms in which they are learned, and whose they are if it counts."""
+        rows = self.fitted.rows(self.people).collect(engine="streaming")
+        whose = (UNIT,) if self.asked.dp is not None and self.unit == "subject" else ()
+        return rows.select(*self.fitted.released, *whose)
+
+    def trial_budget(self) -> Budget | None:
+        """A budget for this once, of which no ledger knows; None without differential privacy."""
+        from sfumato.dp.budget import Budget
+
+        terms = self.asked.dp
+        if terms is None:
+            return None
+        return Budget(terms.epsilon, terms.delta, unit=self.unit, relation=terms.relation)
+
+    @property
+    def unit(self) -> Literal["row", "subject"]:
+        """What differential privacy protects: rows, or people with all their rows."""
+        return "row" if self.snapshot.policy.dataset.subject is None else "subject"
+
+    def plan(self, taught: Synthetic | None, budget: Budget | None) -> SynthesisPlan:
+        """What is made, and what it costs; without ``taught``, before anything is learned."""
+        asked, count = self.asked, self.fitted.plan.rows - self.fitted.plan.holdout_rows
+        kind = SYNTHESIZERS.resolve(asked.by)
+        return SynthesisPlan(
+            method=asked.by,
+            settings=asked.settings,
+            rows=asked.rows or (count if asked.dp is None else (asked.dp.size or 0)),
+            taught=count if asked.dp is None else None,
+            columns=self.fitted.released,
+            constraints=asked.constraints,
+            balance=asked.balance,
+            rare=asked.rare,
+            sees=kind.sees,
+            coded=() if taught is None else tuple(taught.facts["domain"]["columns"]),
+            facts={} if taught is None else dict(taught.facts["model"]),
+            private=None if asked.dp is None else self._private(taught, budget),
+            house=asked.dp is not None and asked.dp.evidence == "house",
+        )
+
+    def _private(self, taught: Synthetic | None, budget: Budget | None) -> PrivatePlan:
+        from sfumato.dp.events import from_json
+
+        terms, dataset = self.asked.dp, self.snapshot.policy.dataset
+        assert terms is not None
+        told = {"query": self.asked.by, **self.asked.settings, "why": self.asked.why}
+        return private.priced(
+            kind="rows",
+            asked=(told,),
+            event=at_most(terms.epsilon, terms.delta, terms.relation)
+            if taught is None or taught.event is None
+            else from_json(taught.event),
+            delta=terms.delta,
+            unit=self.unit,
+            relation=terms.relation,
+            rows_per_subject=None if dataset.subject is None else 1,
+            declared=terms.budget,
+            budget=budget,
+            people=terms.size,
+        )
+
+
+def rows_made(lesson: Lesson, taught: Synthetic, rows: int) -> pl.DataFrame:
+    """Rows that a taught synthesizer makes, with the shares that were asked for."""
+    made: pl.DataFrame = taught.sample(
+        rows,
+        balance=lesson.asked.balance or None,
+        key=derive(lesson.snapshot.release_key, "made rows"),
+    )
+    return made
+
+
+def taught_by(fitted: Fitted) -> pl.LazyFrame:
+    """The raw rows that teach a synthesizer, one of each person."""
+    snapshot = fitted.snapshot
+    part = snapshot.part(held_out=False)
+    if snapshot.policy.dataset.subject is None:
+        return part
+    return one_row_each(part, derive(snapshot.release_key, "one row each"))
+
+
+def lesson_of(fitted: Fitted) -> Lesson:
+    """What is to be learned; refused where a synthesizer of rows would learn from several rows of a person.
+
+    Raises:
+        InputError: ``subject-rows``, ``policy-mismatch``.
+    """
+    asked, snapshot = fitted.snapshot.policy.synthesis, fitted.snapshot
+    assert asked is not None
+    if asked.dp is None and several_rows(snapshot, snapshot.part(held_out=False)):
+        raise InputError(
+            "subject-rows",
+            "people have several rows, and a synthesizer of rows knows nothing of whose they are",
+            where="synthesis",
+            remedy="make histories instead (the page on histories), or bring the source to one row a person",
+        )
+    if not fitted.released:
+        raise InputError(
+            "policy-mismatch",
+            "every column is dropped, so there is nothing to learn",
+            where="synthesis",
+            remedy="keep the columns that the rows made shall have",
+        )
+    if asked.dp is not None:
+        _refuse_uncharged(fitted)
+    return Lesson(fitted, asked)
+
+
+def _refuse_uncharged(fitted: Fitted) -> None:
+    """Refuse what would look at people's values before the synthesizer does: nobody charged it."""
+    for step in fitted.plan.steps:
+        if step.action in ("drop", "keep"):
+            continue
+        transform = TRANSFORMS.resolve(step.action)
+        known = {name: value for name, value in step.params.items() if name in transform.Params.model_fields}
+        extra = {"hierarchy": step.state.get("hierarchy"), "folder": str(fitted.snapshot.folder)}
+        asked = transform.Params(**known, **(extra if step.action == "generalize" else {}))
+        if transform.reads(asked) or step.params.get("each") == "row":
+            raise InputError(
+                "policy-mismatch",
+                f"the action {step.action} learns from the column's values, which nobody charged",
+                where=f"column {step.column}",
+                remedy="declare bounds or categories under synthesis.dp, and let the column be kept",
+            )
+
+
+def learned(lesson: Lesson, budget: Budget | None, watch: Watch | None = None) -> Synthetic:
+    """Teach the synthesizer.
+
+    Raises:
+        RefusedError: ``budget-spent``: the budget has no room; nothing was learned.
+    """
+    from sfumato.synth.fitting import fit
+
+    asked, dataset, terms = lesson.asked, lesson.snapshot.policy.dataset, lesson.asked.dp
+    target = dataset.target if dataset.target in lesson.fitted.released else None
+    watch = watch or Watch()
+    watch.stage("teaching the synthesizer")
+    paid: dict[str, Any] = {}
+    if terms is not None:
+        paid = {
+            "budget": budget,
+            "subject": UNIT if lesson.unit == "subject" else None,
+            "epsilon": terms.epsilon,
+            "delta": terms.delta,
+            "bounds": terms.bounds,
+            "categories": terms.categories,
+            "size": terms.size,
+            "place": f"rows made by {asked.by}",
+            "by": dataset.owner or "",
+            "why": asked.why,
+        }
+    return fit(
+        lesson.rows(),
+        asked.by,
+        target=target,
+        key=derive(lesson.snapshot.release_key, "synthesis"),
+        rare=asked.rare,
+        text=asked.text,
+        constraints=asked.constraints,
+        params=asked.settings,
+        progress=watch.within,
+        **paid,
+    )

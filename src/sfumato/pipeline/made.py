@@ -1,0 +1,163 @@
+"""The way of made rows: taught by people, made anew, written, attacked, judged, released.
+
+That no row is anybody's protects nobody by itself, so what is made goes the same way as people's own rows:
+through the evidence and the gate. Under differential privacy the price is judged before anything is learned,
+and what is measured on people stays in the house unless the policy publishes it, for nobody charged it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from sfumato.contracts import ROW
+from sfumato.core.keyed import derive
+from sfumato.core.values import Finding, SynthesisPlan
+from sfumato.engines.local import LocalEngine
+from sfumato.evidence.guarantee import REPORT as GUARANTEE
+from sfumato.evidence.guarantee import guarantee
+from sfumato.gate import decide
+from sfumato.pipeline import private
+from sfumato.pipeline.comparing import PeopleAtRisk, compare_made, evidence, meanings
+from sfumato.pipeline.fitting import Fitted
+from sfumato.pipeline.lesson import Lesson, learned, lesson_of, rows_made
+from sfumato.pipeline.outcome import Outcome, Watch
+from sfumato.pipeline.written import data_file, parquet, read_back, recheck_columns
+from sfumato.policy.load import LoadedPolicy
+from sfumato.release.assemble import assemble
+from sfumato.release.layout import SEALED_PEOPLE, SEALED_SYNTHESIZER
+from sfumato.release.writer import Outgoing
+
+if TYPE_CHECKING:
+    from sfumato.dp.budget import Budget
+
+
+def plan_made(fitted: Fitted, watch: Watch) -> Outcome:
+    """What would be learned and made; nothing is learned, drawn or charged."""
+    lesson = lesson_of(fitted)
+    watch.stage("pricing what is asked")
+    plan = fitted.plan.model_copy(update={"synthesis": lesson.plan(None, None)})
+    return Outcome(fitted.snapshot.inventory, plan)
+
+
+def run_made(loaded: LoadedPolicy, fitted: Fitted, folder: Path, watch: Watch) -> Outcome:
+    """Learn, make rows, write them aside, attack them, decide, release or refuse.
+
+    Raises:
+        RefusedError: ``budget-spent``: the budget of the dataset has no room; nothing was learned.
+        InputError: from any step; what was charged stays charged.
+    """
+    snapshot, lesson = fitted.snapshot, lesson_of(fitted)
+    with Outgoing(folder, snapshot.project.fingerprint) as outgoing:
+        budget = _budget(lesson)
+        found = _Found(lesson.plan(None, budget))
+        if _affordable(loaded, found.plan):
+            found = _made(loaded, lesson, budget, outgoing.data_folder, watch)
+        snapshot.refuse_changed()
+        watch.stage("writing the release")
+        plan = fitted.plan.model_copy(update={"synthesis": found.plan})
+        findings, kept = found.shown, found.kept
+        decision = decide(loaded.policy, [*findings, *kept])
+        with snapshot.project.releasing():
+            release = assemble(
+                outgoing,
+                policy=loaded.policy,
+                plan=plan,
+                findings=findings,
+                decision=decision,
+                data=found.data,
+                project=snapshot.project,
+                # What an inventory finds in the rows was not charged.
+                inventory=snapshot.inventory if budget is None else None,
+                private={
+                    "source": snapshot.digest,
+                    "inventory": snapshot.inventory.digest,
+                    "policy": loaded.policy.model_dump(mode="json"),
+                    "folder": str(loaded.folder.resolve()),
+                },
+                salt=snapshot.salt,
+                meanings=meanings(findings),
+                tables=found.tables,
+                kept=kept,
+            )
+    if budget is None:
+        private.enter_rows(snapshot.project, fitted.plan.dataset)
+    return Outcome(snapshot.inventory, plan, findings, decision, release, fitted.types(), kept=kept)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What was made and what was measured on it."""
+
+    plan: SynthesisPlan
+    data: tuple[Any, ...] = ()
+    measured: tuple[Finding, ...] = ()
+    tables: dict[str, bytes] | None = None
+
+    @property
+    def shown(self) -> tuple[Finding, ...]:
+        """The findings that are published."""
+        priced = () if self.plan.private is None else tuple(guarantee(self.plan.private))
+        return priced if self.plan.house else (*priced, *self.measured)
+
+    @property
+    def kept(self) -> tuple[Finding, ...]:
+        """The findings that stay in the house."""
+        return self.measured if self.plan.house else ()
+
+
+def _made(loaded: LoadedPolicy, lesson: Lesson, budget: Budget | None, folder: Path, watch: Watch) -> _Found:
+    fitted, snapshot = lesson.fitted, lesson.snapshot
+    taught = learned(lesson, budget, watch)
+    plan = lesson.plan(taught, budget)
+    if lesson.asked.rows is None and lesson.asked.dp is not None:
+        assert taught.charged is not None
+        plan = plan.model_copy(update={"rows": taught.charged.size})
+    watch.stage("making rows")
+    made = rows_made(lesson, taught, plan.rows)
+    written = _write(fitted, made, folder)
+    watch.stage("checking the rows as written")
+    data = [data_file(path, fitted.types()) for path in written]
+    recheck_columns(fitted, data)
+    watch.stage("comparing people with the rows made")
+    people = PeopleAtRisk()
+    planned = replace(fitted, plan=fitted.plan.model_copy(update={"synthesis": plan}))
+    comparison = compare_made(planned, lesson.people, read_back(fitted, written), people)
+    assert loaded.policy.evidence is not None
+    probes = loaded.policy.evidence.probes()
+    measured = evidence(snapshot, comparison, probes, lambda name: watch.stage(f"measuring {name}"))
+    tables = {SEALED_PEOPLE: parquet(people.table), SEALED_SYNTHESIZER: taught.content()}
+    return _Found(plan, tuple(data), tuple(measured), tables)
+
+
+def _budget(lesson: Lesson) -> Budget | None:
+    """The dataset's budget, as the policy declares it; None without differential privacy."""
+    terms = lesson.asked.dp
+    if terms is None:
+        return None
+    return private.budget_of(lesson.snapshot, terms.budget, lesson.unit, terms.relation)
+
+
+def _affordable(loaded: LoadedPolicy, plan: SynthesisPlan) -> bool:
+    """Whether the gate would let a release at this price leave, if all else were well."""
+    if plan.private is None:
+        return True
+    reasons = decide(loaded.policy, guarantee(plan.private)).reasons
+    return all(reason.passed for reason in reasons if reason.metric in GUARANTEE.metrics)
+
+
+def _write(fitted: Fitted, made: pl.DataFrame, folder: Path) -> Sequence[Path]:
+    snapshot = fitted.snapshot
+    frame = made.lazy().with_row_index(ROW).with_columns(pl.col(ROW).cast(pl.UInt64))
+    return LocalEngine().write(
+        frame,
+        fitted.released,
+        folder,
+        snapshot.policy.dataset.name,
+        snapshot.policy.release.format,
+        derive(snapshot.release_key, "order"),
+    )

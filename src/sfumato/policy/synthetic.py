@@ -1,0 +1,85 @@
+"""The section of a policy that asks for new rows in the place of the people's own."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from sfumato.policy.parts import Section, Text
+from sfumato.policy.private import DatasetBudget, Delta, Epsilon
+
+
+class SynthesisPrivacy(Section):
+    """What the synthesizer may learn of the people, and what it costs.
+
+    The unit is the row; where ``dataset.subject`` says whose a row is, each person has one row, drawn at
+    random. What is not declared of a column (its bounds, its values) is learned under the same epsilon.
+    """
+
+    budget: DatasetBudget
+    """What may be learned over all releases of the dataset."""
+    epsilon: Epsilon
+    """The epsilon of this release."""
+    delta: Annotated[Delta, Field(gt=0)]
+    """The delta of this release, far below one over the number of people."""
+    relation: Literal["add-remove", "replace-one"] = "add-remove"
+    """Whose data differ: somebody is there or not, or is replaced by somebody else."""
+    size: Annotated[int, Field(ge=1)] | None = None
+    """About how many people there are, as everybody may know it; without it their number is learned too."""
+    bounds: dict[Text, tuple[float, float]] = Field(default_factory=dict)
+    """The bounds of numbers; values beyond are moved to the nearer one."""
+    categories: dict[Text, tuple[bool | int | str, ...]] = Field(default_factory=dict)
+    """The values of categories; others count as missing."""
+    evidence: Literal["house", "published"] = "house"
+    """Where the figures go that are measured on people: to custody alone, or into the dossier too. They are
+    not noised, so that no epsilon covers what is published of them."""
+
+    @model_validator(mode="after")
+    def _affordable(self) -> Self:
+        if self.epsilon > self.budget.epsilon or self.delta > self.budget.delta:
+            raise ValueError("one release may not cost more than the budget of the dataset")
+        twice = sorted(set(self.bounds) & set(self.categories))
+        if twice:
+            raise ValueError(f'"{twice[0]}" is declared twice')
+        return self
+
+
+class Synthesis(Section):
+    """New rows, made by a synthesizer that learned from the people's; these leave, and no row of anybody.
+
+    It learns from the columns that are not dropped, as their actions leave them.
+    """
+
+    method: Text | None = None
+    """The synthesizer, by its name in the reference; by default "autoregressive", with dp "aim"."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """The synthesizer's own parameters."""
+    rows: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
+    """How many rows are made; by default about as many as there are people."""
+    rare: Literal["merge", "keep"] = "merge"
+    """Whether values that fewer than ten people have are merged into others, or kept: who has one can be
+    found by it."""
+    text: tuple[Text, ...] = ()
+    """Columns of free text, which only a synthesizer that reads can make."""
+    constraints: tuple[str | dict[str, Any], ...] = ()
+    """What holds in every row, such as ``start <= end``, ``total = net + tax`` or ``{unique: number}``."""
+    balance: dict[Text, Literal["even"] | dict[str, Annotated[float, Field(ge=0)]]] = Field(
+        default_factory=dict
+    )
+    """The shares that some values shall have among the rows made, whatever they are among the people."""
+    dp: SynthesisPrivacy | None = None
+    """Differential privacy; without it no epsilon bounds what the rows tell of anybody."""
+    why: Text
+    """The reason; it is published."""
+
+    @property
+    def by(self) -> str:
+        """The synthesizer's name."""
+        return self.method or ("autoregressive" if self.dp is None else "aim")
+
+    @model_validator(mode="after")
+    def _declared(self) -> Self:
+        if self.dp is not None and self.rare == "keep":
+            raise ValueError("rare: keep looks at what few people have, which differential privacy forbids")
+        return self

@@ -1,0 +1,245 @@
+"""Rows are written token by token, each among those that can still become a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfumato.synth.coded import Given
+from sfumato.synth.language.pages import Script
+from sfumato.synth.language.spelling import Tokens
+from sfumato.synth.language.tries import Trie
+
+#: What the keys and values of rows written at once may take, in bytes; the most of such rows; and the
+#: candidates for one row where only some codes are allowed.
+_CACHE = 2**28
+_MOST_ROWS = 1024
+_CANDIDATES = 4
+
+
+class Writer:
+    """Some rows on their way: what was written, and what the model says comes next."""
+
+    def __init__(self, network: Any, start: int, rows: int) -> None:
+        import torch
+        from transformers import DynamicCache
+
+        self._network, self.rows = network, rows
+        self._device = network.get_input_embeddings().weight.device
+        self._cache = DynamicCache(config=network.config)
+        self._there = torch.zeros((rows, 0), dtype=torch.int64, device=self._device)
+        first = np.full((rows, 1), start)
+        self._waiting = [(first, np.ones_like(first, dtype=bool))]
+
+    def all_say(self, tokens: Tokens) -> None:
+        """All rows go on with the same tokens."""
+        if tokens:
+            said = np.tile(np.array(tokens, dtype=np.int64), (self.rows, 1))
+            self._waiting.append((said, np.ones_like(said, dtype=bool)))
+
+    def say(self, tokens: NDArray[np.int64], lengths: NDArray[np.int64]) -> None:
+        """Each row goes on with the last ``lengths`` of its tokens, shape (rows, most); perhaps with none."""
+        width = int(lengths.max(initial=0))
+        if width:
+            there = np.arange(width)[None, :] >= width - lengths[:, None]
+            self._waiting.append((tokens[:, tokens.shape[1] - width :], there))
+
+    def ask(self) -> NDArray[np.float64]:
+        """What may come next, as log-probabilities up to a constant, shape (rows, tokens).
+
+        They are of use for rows that went on last.
+        """
+        import torch
+
+        tokens = torch.from_numpy(np.concatenate([one for one, _ in self._waiting], 1)).to(self._device)
+        there = torch.from_numpy(np.concatenate([one for _, one in self._waiting], 1)).to(self._device).long()
+        before = self._there.sum(1, keepdim=True)
+        self._there = torch.cat([self._there, there], 1)
+        self._waiting = []
+        with torch.inference_mode():
+            found = self._network(
+                input_ids=tokens,
+                attention_mask=self._there,
+                position_ids=(before + there.cumsum(1) - 1).clamp(min=0),
+                past_key_values=self._cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        logits: NDArray[np.float64] = found.logits[:, -1].float().cpu().numpy()
+        return logits
+
+
+def at_once(network: Any, longest: int) -> int:
+    """How many rows to write at once, so that their keys and values fit."""
+    config = network.config
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    wide = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    row = 2 * 4 * config.num_hidden_layers * heads * wide * longest
+    return int(np.clip(_CACHE // row, 8, _MOST_ROWS))
+
+
+def codes(
+    network: Any, script: Script, rows: int, random: np.random.Generator, given: Given, temperature: float
+) -> NDArray[np.int32]:
+    """Codes of new rows, shape (rows, fields).
+
+    What is fixed is written first, then the fields of which only some codes are allowed, then the rest in an
+    order drawn for each lot of rows. Where only some codes are allowed, each row has four candidates. One of
+    them stays, by the share that the model gave to what was allowed: nearly as if rows had been written
+    freely and those that do not fit thrown away.
+    """
+    fixed = {place: one for place, one in given.items() if one.dtype != np.bool_}
+    tries = {place: Trie.of(one) for place, one in enumerate(script.values) if place not in fixed}
+    limited = {
+        place: tries[place].towards(one.astype(np.bool_))
+        for place, one in given.items()
+        if place not in fixed
+    }
+    more = _CANDIDATES if limited else 1
+    most = max(1, at_once(network, script.longest) // more)
+    made = np.empty((rows, len(script.values)), dtype=np.int32, order="F")
+    for begin in range(0, rows, most):
+        end = min(begin + most, rows)
+        free = [place for place in tries if place not in limited]
+        order = [*limited, *(free[at] for at in random.permutation(len(free)))]
+        writer = Writer(network, script.start, (end - begin) * more)
+        lot = np.zeros((writer.rows, len(script.values)), dtype=np.int32)
+        for place, wanted in fixed.items():
+            lot[:, place] = np.repeat(wanted[begin:end], more)
+            _tell(writer, script, place, lot[:, place])
+        weights = np.zeros(writer.rows)
+        for place in order:
+            writer.all_say(script.leads[place])
+            lot[:, place], shares = _write(writer, tries[place], limited.get(place), random, temperature)
+            weights += shares
+        made[begin:end] = lot if more == 1 else lot[_stay(weights, more, random)]
+    return made
+
+
+def texts(
+    network: Any,
+    script: Script,
+    known: NDArray[np.int32],
+    letters: NDArray[np.int64],
+    random: np.random.Generator,
+    temperature: float,
+) -> list[list[list[int]]]:
+    """The tokens of each free text, for rows whose codes are known: [text][row]."""
+    found: list[list[list[int]]] = [[] for _ in script.texts]
+    most = at_once(network, script.longest)
+    for begin in range(0, len(known), most):
+        lot = known[begin : begin + most]
+        writer = Writer(network, script.start, len(lot))
+        for place in random.permutation(lot.shape[1]):
+            _tell(writer, script, place, lot[:, place])
+        for text, lead in enumerate(script.text_leads):
+            writer.all_say(lead)
+            found[text] += _write_text(writer, script, letters, random, temperature)
+    return found
+
+
+def _tell(writer: Writer, script: Script, place: int, wanted: NDArray[np.int32]) -> None:
+    """Each row says the value that its code stands for."""
+    writer.all_say(script.leads[place])
+    values, where = np.unique(wanted, return_inverse=True)
+    chosen = [script.values[place][code] for code in values]
+    width = max(len(tokens) for tokens in chosen)
+    table = np.zeros((len(chosen), width), dtype=np.int64)
+    for row, tokens in enumerate(chosen):
+        table[row, width - len(tokens) :] = tokens
+    writer.say(table[where], np.array([len(tokens) for tokens in chosen])[where])
+
+
+def _write(
+    writer: Writer,
+    trie: Trie,
+    allowed: NDArray[np.bool_] | None,
+    random: np.random.Generator,
+    temperature: float,
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """A value for each row: its codes, and the logarithm of the share that allowed edges had among all."""
+    shares = np.zeros(writer.rows)
+    writer.all_say(trie.stem)
+    at = np.full(writer.rows, trie.root, dtype=np.int64)
+    while (at >= 0).any():
+        logits = writer.ask() / temperature
+        uniform = random.random(writer.rows)
+        edges = np.zeros(writer.rows, dtype=np.int64)
+        for node in np.unique(at[at >= 0]):
+            rows = np.flatnonzero(at == node)
+            begin, end = trie.starts[node], trie.starts[node + 1]
+            some = logits[np.ix_(rows, trie.firsts[begin:end])]
+            if allowed is not None:
+                every = _log_sum(some)
+                some[:, ~allowed[begin:end]] = -np.inf
+                shares[rows] += _log_sum(some) - every
+            edges[rows] = begin + _drawn(some, uniform[rows])
+        moving = at >= 0
+        writer.say(trie.stretches[edges], np.where(moving, trie.lengths[edges], 0))
+        at = np.where(moving, trie.leads_to[edges], at)
+    return (~at).astype(np.int32), shares
+
+
+def _write_text(
+    writer: Writer,
+    script: Script,
+    letters: NDArray[np.int64],
+    random: np.random.Generator,
+    temperature: float,
+) -> list[list[int]]:
+    """The tokens of a free text for each row, without the last that ends it."""
+    may = np.append(np.flatnonzero(letters), script.end)
+    found: list[list[int]] = [[] for _ in range(writer.rows)]
+    left = np.full(writer.rows, script.letters)
+    going = np.ones(writer.rows, dtype=bool)
+    while going.any():
+        logits = writer.ask()[:, may] / temperature
+        # A token that is longer than what is left cannot be written; the end always can.
+        logits[letters[may][None, :] > left[:, None]] = -np.inf
+        tokens = may[_drawn(logits, random.random(writer.rows))]
+        writer.say(tokens[:, None], going.astype(np.int64))
+        left = left - np.where(going, letters[tokens], 0)
+        going &= tokens != script.end
+        for row in np.flatnonzero(going):
+            found[row].append(int(tokens[row]))
+    return found
+
+
+def _drawn(logits: NDArray[np.float64], uniform: NDArray[np.float64]) -> NDArray[np.int64]:
+    """One of the columns of each row, by the softmax of its logits."""
+    weights = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    edges = np.cumsum(weights, axis=1)
+    # Below the sum even where rounding makes it equal: else the last would be drawn, which may be forbidden.
+    target = np.minimum(uniform[:, None] * edges[:, -1:], np.nextafter(edges[:, -1:], 0))
+    drawn: NDArray[np.int64] = (edges <= target).sum(axis=1)
+    return drawn
+
+
+def _log_sum(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    most = logits.max(axis=1)
+    total: NDArray[np.float64] = most + np.log(np.exp(logits.astype(np.float64) - most[:, None]).sum(axis=1))
+    return total
+
+
+def _stay(weights: NDArray[np.float64], more: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """Which of each row's candidates stays, by its weight."""
+    lots = weights.reshape(-1, more)
+    best = (lots + random.gumbel(size=lots.shape)).argmax(axis=1)
+    stays: NDArray[np.int64] = np.arange(len(lots)) * more + best
+    return stays
+
+
+def checked(given: Given, sizes: Sequence[int], rows: int) -> None:
+    """Refuse what cannot be given."""
+    from sfumato.core.errors import InputError
+
+    for place, one in given.items():
+        limited = one.dtype == np.bool_
+        fits = one.shape == ((sizes[place],) if limited else (rows,))
+        if not fits or (limited and not one.any()):
+            raise InputError("usage", "what is given must be a code for each row, or which codes are allowed")
+        if not limited and rows and not (int(one.min()) >= 0 and int(one.max()) < sizes[place]):
+            raise InputError("usage", "a code is given that its field does not have")

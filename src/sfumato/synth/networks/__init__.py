@@ -1,0 +1,1 @@
+"""The networks of the synthesizers: nothing but arithmetic on codes."""

@@ -1,0 +1,89 @@
+"""Codes from the scores of all fields: drawn, weighed, and brought to the shares they shall have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfumato.dp.mechanisms import gaussian, gaussian_sigma
+from sfumato.synth.networks.vae import spans
+
+if TYPE_CHECKING:
+    from sfumato.synth.coded import Coded
+
+Numbers = NDArray[np.float32]
+
+_ROUNDS = 25
+_LEAST_SHARE = 1e-9
+
+
+def shares(coded: Coded) -> NDArray[np.float64]:
+    """The share of each code in its field, field after field, shape (sum of sizes,)."""
+    return counts(coded) / len(coded.codes)
+
+
+def counts(coded: Coded) -> NDArray[np.int64]:
+    """How many rows have each code, shape (sum of sizes,)."""
+    columns = [np.bincount(coded.codes[:, at], minlength=size) for at, size in enumerate(coded.sizes)]
+    return np.concatenate(columns).astype(np.int64)
+
+
+def noisy_shares(coded: Coded, multiplier: float) -> NDArray[np.float64]:
+    """As :func:`shares`, from counts with noise: a Gaussian mechanism, charged by the caller.
+
+    One row is in one count of each field, so it moves them by the root of their number.
+    """
+    sigma = gaussian_sigma(multiplier, math.sqrt(len(coded.sizes)))
+    noisy = gaussian(counts(coded), sigma).astype(np.float64)
+    return np.concatenate([_share(noisy[span]) for span in spans(coded.sizes)])
+
+
+def _share(noisy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The nearest shares to noisy counts, none below zero (Duchi et al. 2008)."""
+    total = max(float(noisy.sum()), 1.0)
+    falling = np.sort(noisy)[::-1]
+    excess = (np.cumsum(falling) - total) / np.arange(1, len(noisy) + 1)
+    cut = excess[np.flatnonzero(falling > excess)[-1]]
+    found: NDArray[np.float64] = np.maximum(noisy - cut, 0.0) / total
+    return found
+
+
+def softmax(scores: Numbers) -> Numbers:
+    """Probabilities of one field, shape (rows, size)."""
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    found: Numbers = powers / powers.sum(axis=1, keepdims=True)
+    return found
+
+
+def drawn(probabilities: Numbers, random: np.random.Generator) -> NDArray[np.int32]:
+    """One code a row, shape (rows,); none that has no probability."""
+    sums = np.cumsum(probabilities, axis=1, dtype=np.float64)
+    # At the very end of the scale rounding could find a code behind the last that can be.
+    at = random.random(len(sums)) * (1 - 1e-12) * sums[:, -1]
+    found: NDArray[np.int32] = (sums <= at[:, None]).sum(axis=1).astype(np.int32)
+    return found
+
+
+def calibrated(
+    scores: Callable[[slice], Numbers], sizes: Sequence[int], wanted: NDArray[np.float64]
+) -> Numbers:
+    """What to add to the scores so that the codes' mean probabilities are the wanted shares.
+
+    Args:
+        scores: of made rows, for the span of a field, shape (rows, size).
+        wanted: shape (sum of sizes,).
+    """
+    shift = np.zeros(sum(sizes), dtype=np.float32)
+    for span in spans(sizes):
+        if span.stop - span.start == 1:
+            continue
+        plain, target = scores(span), np.log(np.maximum(wanted[span], _LEAST_SHARE))
+        for _ in range(_ROUNDS):
+            mean = softmax(plain + shift[span]).mean(axis=0, dtype=np.float64)
+            shift[span] += (target - np.log(np.maximum(mean, _LEAST_SHARE))).astype(np.float32)
+        shift[span] -= shift[span].max()
+    return shift
