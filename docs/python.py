@@ -63,17 +63,31 @@ def api_page() -> str:
 def room_page(room: str) -> str:
     """The page of a namespace such as ``sf.dp``: its functions, then its classes."""
     module = getattr(sfumato, room)
-    things = {name: getattr(module, name) for name in names(module)}
-    functions = {name: thing for name, thing in things.items() if inspect.isfunction(thing)}
-    values = {name: thing for name, thing in things.items() if name not in functions}
+    within = {name: thing for name in names(module) if inspect.ismodule(thing := getattr(module, name))}
     return page(
         f"Python: sf.{room}",
         inspect.getdoc(module) or "",
-        "## Functions",
-        *(block for name, thing in functions.items() for block in _function(name, thing)),
-        *(["## Classes"] if values else []),
-        *(block for name, thing in values.items() for block in _value(name, thing)),
+        *_names_of(module),
+        *(
+            block
+            for name, inner in within.items()
+            for block in (f"## sf.{room}.{name}", markdown(inspect.getdoc(inner) or ""), *_names_of(inner))
+        ),
     )
+
+
+def _names_of(module: ModuleType) -> Iterable[str]:
+    """What a module offers: its functions, then its classes."""
+    things = {name: getattr(module, name) for name in names(module)}
+    functions = {name: thing for name, thing in things.items() if inspect.isfunction(thing)}
+    values = {name: thing for name, thing in things.items() if inspect.isclass(thing)}
+    yield "## Functions"
+    for name, thing in functions.items():
+        yield from _function(name, thing)
+    if values:
+        yield "## Classes"
+    for name, thing in values.items():
+        yield from _value(name, thing)
 
 
 def _function(name: str, function: Callable[..., Any]) -> Iterable[str]:

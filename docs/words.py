@@ -89,7 +89,7 @@ def _simple(schema: Mapping[str, Any], definitions: Mapping[str, Any] | None) ->
 
 def _plural(words: str) -> str:
     """``number, above 0`` as ``numbers, each above 0``; names in code stay as they are."""
-    if words.startswith(("`", "[")):
+    if words.startswith(("`", "[")) or " of " in words:
         return words
     what, comma, bounds = words.partition(", ")
     return f"{what}s" + (f", each {bounds}" if comma else "")

@@ -51,7 +51,6 @@ def account_of(
             "anonymity": None,
             "private": private,
             "synthesis": None,
-            "synthesis": None,
         },
         findings=tuple(findings),
         decision=decision,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sfumato.core.registry import Registry
 
 if TYPE_CHECKING:
+    from sfumato.synth import images, sequences
     from sfumato.synth.fitting import fit
     from sfumato.synth.synthetic import Synthetic, load
 
@@ -33,12 +34,17 @@ _PLACES = {
     **dict.fromkeys(("Synthetic", "load"), "sfumato.synth.synthetic"),
 }
 
-__all__ = ["SYNTHESIZERS", "Synthetic", "fit", "load"]
+#: Rooms within the room: ``sf.synth.sequences.fit``.
+_ROOMS = ("images", "sequences")
+
+__all__ = ["Synthetic", "fit", "images", "load", "sequences"]
 
 
 def __getattr__(name: str) -> Any:
     if name in _PLACES:
         return getattr(import_module(_PLACES[name]), name)
+    if name in _ROOMS:
+        return import_module(f"sfumato.synth.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
