@@ -29,10 +29,10 @@ from benchmarks.dp import queries as dp_queries
 from benchmarks.dp import training as dp_training
 from benchmarks.synthesis import autoregressive as synthesis_autoregressive
 from benchmarks.synthesis import deep as synthesis_deep
-from benchmarks.synthesis import language as synthesis_language
-from benchmarks.synthesis import sequences as synthesis_sequences
 from benchmarks.synthesis import images as synthesis_images
+from benchmarks.synthesis import language as synthesis_language
 from benchmarks.synthesis import marginals as synthesis_marginals
+from benchmarks.synthesis import sequences as synthesis_sequences
 
 ALL = {
     "anchors": anchors.main,

@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 class Params(BaseModel):
     """Parameters of a part, as a policy writes them; constraints on the fields make the messages."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 #: The engine's column of row numbers, and the number of rows in a table of distinct tuples; no source

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 HOSPITAL = "hospital"
 SHOP = "shop"
-#: A demo of a table prepares data and policy for the pipeline; one of images or of histories walks its own way.
+#: A demo of a table prepares data and policy for the pipeline; images and histories walk their own way.
 DEMOS = Registry(
     "demo",
     {

@@ -65,7 +65,7 @@ class Aim:
 
     Params: ClassVar[type[contracts.Params]] = Params
     summary: ClassVar[str] = (
-        "Counts of pairs of columns, chosen for what they add, and a model fitted to them."
+        "counts of pairs of columns, chosen for what they add, and a model fitted to them"
     )
     sees: ClassVar[Literal["rows", "marginals"]] = "marginals"
     has_private: ClassVar[bool] = True

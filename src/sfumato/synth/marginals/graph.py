@@ -72,7 +72,7 @@ def need_mbi() -> Any:
             # It asks for double precision everywhere; here it has it where it is used.
             warnings.filterwarnings("ignore", message=r"\s*JAX", category=UserWarning)
             warnings.filterwarnings("ignore", message=r".*float64.*", category=UserWarning)
-            import mbi  # type: ignore[import-untyped]
+            import mbi
     except ImportError:
         raise InputError(
             "usage",

@@ -46,7 +46,7 @@ class Mst:
 
     Params: ClassVar[type[contracts.Params]] = Params
     summary: ClassVar[str] = (
-        "Counts of pairs of columns along a tree that joins them all, and a model of them."
+        "counts of pairs of columns along a tree that joins them all, and a model of them"
     )
     sees: ClassVar[Literal["rows", "marginals"]] = "marginals"
     has_private: ClassVar[bool] = True
