@@ -15,6 +15,7 @@ import sfumato as sf
 from sfumato.contracts import Params
 from sfumato.core.errors import InputError, PolicyError, RefusedError
 from sfumato.pipeline import revisit
+from sfumato.release.words import METHODS
 from sfumato.synth import SYNTHESIZERS
 
 pytestmark = pytest.mark.usefixtures("quick_documents")
@@ -135,6 +136,32 @@ def test_coming_back_attacks_the_rows_that_left(run: Run, tmp_path: Path, table:
     assert {finding.source for finding in used} == {"distributions", "correlations"}
     with pytest.raises(InputError, match="none is of anybody whom a register could name"):
         revisit.attack(tmp_path / "out", against=str(tmp_path / "unused.csv"), project=tmp_path / "keys")
+
+
+#: Enough to walk the way, not to learn much.
+QUICK: dict[str, dict[str, Any]] = {
+    "aim": {"components": 20, "steps": 10},
+    "mst": {"fit": "mixture", "components": 20, "steps": 10},
+    "autoregressive": {"epochs": 1, "hidden": 8},
+    "vae": {"epochs": 1, "hidden": 16, "latent": 2, "components": 4},
+    "gan": {"steps": 2, "hidden": 16, "critic_steps": 1},
+    "language-model": {"epochs": 1, "width": 16, "layers": 1, "heads": 2},
+}
+
+
+@pytest.mark.parametrize("method", list(SYNTHESIZERS))
+def test_every_synthesizer_goes_the_whole_way(run: Run, table: pl.DataFrame, method: str) -> None:
+    settings = QUICK.get(method, {})
+    result = run(policy(method, synthesis={"rows": 1000, "settings": settings}), table[:4000])
+    assert result.passed, result.decision.reasons  # type: ignore[union-attr]
+    assert result.data.height == 1000
+    assert result.folder is not None
+    assert sf.verify(result.folder).intact
+    assert METHODS[method] in texts(result.folder)["dossier.html"].replace("&#39;", "'")
+    made = result.plan.synthesis
+    assert made is not None
+    assert {column["column"] for column in made.coded} == {"age", "income", "region", "ill"}
+    assert made.settings == settings
 
 
 class Copier:

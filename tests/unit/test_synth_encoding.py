@@ -180,7 +180,9 @@ def test_ten_thousand_categories_are_one_field() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [pl.Series([[1]]), pl.Series([{"a": 1}]), pl.Series([b"x"]), pl.Series([object()])], ids=str
+    "values",
+    [pl.Series([[1]]), pl.Series([{"a": 1}]), pl.Series([b"x"]), pl.Series([object()])],
+    ids=["list", "struct", "binary", "object"],
 )
 def test_what_cannot_be_coded_is_refused(values: pl.Series) -> None:
     with pytest.raises(InputError) as error:

@@ -117,6 +117,8 @@ def walk(folder: Path, watch: Watch, *, customers: int | None = None) -> ShopOut
     counts = {
         "taught": inside[CUSTOMER].n_unique(),
         "held_out": outside[CUSTOMER].n_unique(),
+        "purchases": inside.height + outside.height,
+        "purchases_held_out": outside.height,
         "made": made[CUSTOMER].n_unique(),
         "purchases_made": made.height,
     }

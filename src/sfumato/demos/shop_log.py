@@ -23,7 +23,7 @@ WINDOW = (datetime.date(1997, 1, 1), datetime.date(1998, 6, 30))
 ORIGIN = "CDNOW's purchases, January 1997 to June 1998 (Fader & Hardie), by way of the package Lifetimes"
 CUSTOMER, DAY, CDS, SPENT = "customer", "day", "cds", "spent"
 _FILE = Path("datasets", "CDNOW_master.txt")
-_HELD_OUT = 0.2
+HELD_OUT = 0.2
 
 
 def read_log() -> pl.DataFrame:
@@ -55,7 +55,7 @@ def read_log() -> pl.DataFrame:
 def split(log: pl.DataFrame, key: bytes) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Purchases of those to learn from, and of those held out: a keyed choice of customers."""
     who = log[CUSTOMER].unique().sort()
-    held = [int.from_bytes(derive(key, "holdout", str(one))[:8], "big") / 2**64 < _HELD_OUT for one in who]
+    held = [int.from_bytes(derive(key, "holdout", str(one))[:8], "big") / 2**64 < HELD_OUT for one in who]
     inside = pl.col(CUSTOMER).is_in(who.filter(pl.Series(held)).implode())
     return log.filter(~inside), log.filter(inside)
 

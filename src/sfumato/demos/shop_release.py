@@ -15,7 +15,7 @@ from sfumato.core.errors import InputError
 from sfumato.core.keyed import derive
 from sfumato.core.values import Decision, Finding, SynthesisPlan
 from sfumato.demos import shop_learning, shop_privacy
-from sfumato.demos.shop_log import CDS, CUSTOMER, DAY, ORIGIN, SPENT
+from sfumato.demos.shop_log import CDS, CUSTOMER, DAY, HELD_OUT, ORIGIN, SPENT
 from sfumato.project import Project
 from sfumato.release import manifest as manifests
 from sfumato.release.account import Account, DataFile
@@ -71,7 +71,8 @@ def release_log(
     Args:
         folder: gets ``release/`` and ``custody/``.
         findings: exact; what leaves has been through the disclosure filter.
-        counts: exact, by name: taught, held_out, made, purchases_made.
+        counts: exact, by name: customers taught, held_out and made; purchases, purchases_held_out and
+            purchases_made.
         facts: of the model.
 
     Raises:
@@ -152,9 +153,9 @@ def _account(
     return Account(
         policy=_policy(dataset),
         plan={
-            "dataset": dataset, "rows": publish_count(counts["taught"] + counts["held_out"]),
-            "holdout_rows": publish_count(counts["held_out"]), "columns": columns, "anonymity": None,
-            "private": None, "synthesis": plan.model_dump(mode="json"),
+            "dataset": dataset, "rows": publish_count(counts["purchases"]),
+            "holdout_rows": publish_count(counts["purchases_held_out"]), "columns": columns,
+            "anonymity": None, "private": None, "synthesis": plan.model_dump(mode="json"),
         },
         findings=tuple(findings),
         decision=decision,
@@ -184,11 +185,13 @@ def _policy(dataset: str) -> dict[str, Any]:
         "sfumato": 1,
         "dataset": {
             "name": dataset,
+            "subject": CUSTOMER,
             "description": f"Purchases of customers who never were, learned from {ORIGIN}.",
             "purpose": "to try models of who buys again on histories that can be given to others",
         },
         "columns": columns,
         "synthesis": {"method": "histories"},
+        "evidence": {"holdout": {"share": HELD_OUT}},
         "context": {"release": "partner", "attackers": []},
         "gate": [],
         "approvals": [],
