@@ -33,8 +33,10 @@ def test_the_model_leaves_and_is_of_use(walked: tuple[Path, ImageOutcome]) -> No
     assert outcome.decision.passed
     assert outcome.figures["private"]["accuracy"][0] > 0.7
     assert outcome.figures["epsilon"] <= 3
+    packed = ["synthetic-images.zip"] if outcome.synthetic.folder is not None else []
     assert sorted(path.name for path in (folder / "release").rglob("*") if path.is_file()) == [
-        *["card.md", "dossier.html", "dossier.pdf", "evidence.json", "manifest.json", "model.safetensors"]
+        *["card.md", "dossier.html", "dossier.pdf", "evidence.json", "manifest.json", "model.safetensors"],
+        *packed,
     ]
     page = (folder / "release" / "dossier.html").read_text()
     assert "What it may tell of one patient" in page
@@ -77,10 +79,10 @@ def test_a_synthetic_set_is_made_or_held_back(walked: tuple[Path, ImageOutcome])
     if made.folder is not None:
         names = {path.name for path in place.iterdir()}
         assert len(names) == 203
-        assert all("synthetic" in name for name in names - {"README.md", "labels.csv"})
+        assert all("synthetic" in name for name in names - {"README.md"})
         readme = (place / "README.md").read_text()
         assert "are synthetic" in readme and "0.0%" not in readme
-        lines = (place / "labels.csv").read_text().splitlines()
+        lines = (place / "synthetic-classes.csv").read_text().splitlines()
         assert lines[0] == "file,label" and len(lines) == 201
 
 

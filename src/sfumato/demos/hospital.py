@@ -169,6 +169,7 @@ def walk(folder: Path, watch: Watch, images: Path | None = None, *, count: int |
         project,
         model,
         classes=found.classes,
+        beside=synthetic.packed(),
         findings=findings,
         decision=decision,
         told=_card_facts(found, model),

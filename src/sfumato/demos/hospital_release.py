@@ -54,6 +54,7 @@ def release_model(
     model: ImageClassifier,
     *,
     classes: Sequence[str],
+    beside: Mapping[str, bytes],
     findings: Sequence[Finding],
     decision: Decision,
     told: Mapping[str, str],
@@ -66,6 +67,7 @@ def release_model(
     Args:
         folder: gets ``release/`` (``data/model.safetensors`` if the gate passed, ``card.md``, the dossier,
             ``evidence.json``, ``manifest.json``) and ``custody/``.
+        beside: other files that leave with the model, by name.
         findings: as they leave: each follows from the method, or was drawn with noise and charged.
         told: facts for the card, by name: images, unit, classes, guessing, promise, notices.
         statement: of the budget that the training was charged to.
@@ -79,7 +81,8 @@ def release_model(
     with Outgoing(folder, project.fingerprint) as outgoing:
         if decision.passed:
             content = model.to_safetensors({"classes": "\n".join(classes), "epsilon": f"{model.epsilon:.6g}"})
-            (outgoing.data_folder / MODEL).write_bytes(content)
+            for name, written in {MODEL: content, **beside}.items():
+                (outgoing.data_folder / name).write_bytes(written)
         else:
             outgoing.withhold_data()
         outgoing.write(EVIDENCE, _evidence(dataset, findings, decision))
@@ -92,7 +95,7 @@ def release_model(
             told=told,
             findings=findings,
             decision=decision,
-            data=[DataFile(MODEL, {})] if decision.passed else [],
+            data=[DataFile(name, {}) for name in (MODEL, *beside)] if decision.passed else [],
             project=project,
             commitments=commitments,
             time=time,

@@ -7,9 +7,11 @@ and stay in the house. What is told of the set follows from the two private rele
 
 from __future__ import annotations
 
+import io
 import shutil
 import tempfile
 import textwrap
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 
 from sfumato.core.keyed import derive
 from sfumato.core.values import Finding
-from sfumato.demos.hospital_images import LABELS, Images
+from sfumato.demos.hospital_images import Images
 
 if TYPE_CHECKING:
     from sfumato.dp.budget import Budget
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
 
 #: The generator's part of the budget of these images.
 EPSILON = 2.0
+PACKED = "synthetic-images.zip"
 FOLDER, SHEET, README = "synthetic", "synthetic-contact-sheet.png", "README.md"
+LABELS = "synthetic-classes.csv"
 _EACH, _COLUMNS, _JUDGED = 20, 10, 1000
 #: More copies than this, beyond those that chance makes, hold the set back.
 _MOST_COPIES = 0.01
@@ -50,6 +54,17 @@ class Synthetic:
     agrees: float
     findings: tuple[Finding, ...]
     reasons: tuple[str, ...]
+
+    def packed(self) -> dict[str, bytes]:
+        """The set as one file of the release, by its name; nothing if it was held back."""
+        if self.folder is None:
+            return {}
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as packed:
+            for path in sorted(self.folder.iterdir()):
+                # The time of day is not a part of what was made.
+                packed.writestr(zipfile.ZipInfo(path.name), path.read_bytes())
+        return {PACKED: buffer.getvalue()}
 
     def summary(self) -> dict[str, Any]:
         """For the house, as JSON."""
@@ -174,7 +189,7 @@ def _held_back(findings: tuple[Finding, ...]) -> tuple[str, ...]:
     for one in findings:
         if one.metric == "images.copies":
             most = max(_MOST_COPIES, one.control or 0.0)
-            if one.low is None or one.low > most:
+            if one.high is None or one.high > most:
                 reasons.append(f"too many copies of scans, or none could be looked for ({one.target})")
         if one.metric == "images.classifier_accuracy" and (
             one.low is None or one.baseline is None or one.low <= one.baseline

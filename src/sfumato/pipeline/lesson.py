@@ -87,7 +87,8 @@ class Lesson:
 
         terms, dataset = self.asked.dp, self.snapshot.policy.dataset
         assert terms is not None
-        told = {"query": self.asked.by, **self.asked.settings, "why": self.asked.why}
+        declared = terms.model_dump(mode="json", include={"size", "bounds", "categories"}, exclude_none=True)
+        told = {"query": self.asked.by, **self.asked.settings, **declared, "why": self.asked.why}
         return private.priced(
             kind="rows",
             asked=(told,),
