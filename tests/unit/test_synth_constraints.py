@@ -165,3 +165,25 @@ def test_they_are_json() -> None:
     again = Rules.from_document(rules.document())
     assert again == rules
     assert parsed({"sum": "a", "of": ["b = c", "d"]}, ["a", "b = c", "d"]).columns == ("a", "b = c", "d")
+
+
+def test_what_can_never_be_is_in_no_row() -> None:
+    """A structural zero holds also where the columns have nothing in common for the synthesizer."""
+    draw = np.random.default_rng(3)
+    sex = draw.choice(["F", "M"], 2000)
+    table = pl.DataFrame({"sex": sex, "pregnant": (draw.random(2000) < 0.3) & (sex == "F")})
+    never = {"never": {"sex": "M", "pregnant": True}}
+    broken = pl.col("sex").eq("M") & pl.col("pregnant")
+    free = fit(table, "independent").sample(2000).filter(broken)
+    kept = fit(table, "independent", constraints=[never])
+    assert free.height > 100
+    assert kept.sample(2000).filter(broken).is_empty()
+    assert kept.facts["constraints"] == [{"constraint": "never sex and pregnant", "broken": "none"}]
+    assert Rules.from_document(kept.rules.document()).document() == kept.rules.document()
+
+
+@pytest.mark.parametrize("never", [{"sex": "M"}, {"sex": "M", "age": "old"}, {"sex": "M", "size": 3}])
+def test_structural_zeros_that_cannot_be_meant(never: dict[str, object]) -> None:
+    table = pl.DataFrame({"sex": ["F", "M"] * 20, "age": [30, 40] * 20})
+    with pytest.raises(InputError):
+        fit(table, "independent", constraints=[{"never": never}])

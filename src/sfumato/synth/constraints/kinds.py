@@ -1,23 +1,18 @@
-"""What must hold in every row: inequalities, sums, combinations, keys, ranges.
-
-Columns that follow from others are not learned but computed again; of an inequality the difference is
-learned. What cannot be had like this is had by drawing again.
-"""
+"""What a constraint can be: of each kind, what is learned in its place, and what is computed again."""
 
 from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
 
-from sfumato.core.errors import InputError, nearest
-from sfumato.synth.encoding.learned import about
+from sfumato.core.errors import InputError
 from sfumato.synth.encoding.private import Declared
-from sfumato.synth.encoding.scales import dtype_document, dtype_restored, is_category, is_ordered
+from sfumato.synth.encoding.scales import is_category, is_ordered
 
 Schema = Mapping[str, pl.DataType]
 
@@ -202,7 +197,7 @@ class Together:
         return replace(rest, categories={**rest.categories, self.derives: places})
 
     def _table(self, schema: Schema) -> pl.DataFrame:
-        types = {c: pl.String() if _is_text(schema[c]) else schema[c] for c in self.names}
+        types = {c: pl.String() if is_text(schema[c]) else schema[c] for c in self.names}
         return pl.DataFrame(list(self.values or ()), schema=types, orient="row")
 
 
@@ -302,235 +297,55 @@ class Range:
         return pl.col(self.column).clip(self.low, self.high)
 
 
-Rule = AtMost | Sum | Together | Unique | Range
-
-
 @dataclass(frozen=True)
-class Rules:
-    """All constraints of a table with this schema, as they are used: by computing columns, or by a look.
+class Never:
+    """Values that never come together, such as a pregnant man: a structural zero."""
 
-    ``computed`` are undone in their order; ``looked`` are those whose column another constraint computes
-    already: of them, rows that break them are drawn again.
-    """
+    values: tuple[tuple[str, Any], ...]
 
-    schema: Schema
-    computed: tuple[Rule, ...] = ()
-    looked: tuple[Rule, ...] = ()
-
-    @classmethod
-    def of(
-        cls, given: Sequence[Any], frame: pl.DataFrame, *, target: str | None, private: bool, least: int
-    ) -> Rules:
-        """The constraints as a user writes them (:func:`parsed`), made to suit a table.
-
-        Raises:
-            InputError: ``usage``: they do not suit the table, or would have to be learned from people under
-                differential privacy; ``unknown-name``.
-        """
-        rules = [parsed(each, frame.columns) for each in given]
-        for rule in rules:
-            rule.check(frame.schema)
-            if private and isinstance(rule, Together) and rule.values is None:
-                raise InputError(
-                    "usage",
-                    "which combinations occur cannot be learned from people under differential privacy",
-                    where=str(rule),
-                    remedy="declare them: values: [[...], ...]",
-                )
-            if target is not None and target in _gone(rule):
-                raise InputError("usage", "the target cannot be computed from other columns", where=str(rule))
-        ready = [rule.learned(frame, least) if isinstance(rule, Together) else rule for rule in rules]
-        computed, looked = _ordered(ready)
-        for rule in looked:
-            if isinstance(rule, Together | Unique):
-                raise InputError("usage", "two constraints would compute the same column", where=str(rule))
-        return cls(dict(frame.schema), computed, looked)
+    def __str__(self) -> str:
+        return f"never {' and '.join(name for name, _ in self.values)}"
 
     @property
-    def computes(self) -> set[str]:
-        """The columns that are not fields, or fields of something else."""
-        return {name for rule in self.computed for name in _gone(rule)}
+    def columns(self) -> tuple[str, ...]:
+        """The columns it speaks of."""
+        return tuple(name for name, _ in self.values)
 
-    def recoded(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The table that is learned from."""
-        frame = frame.with_columns(*_clipped(self.computed, frame))
-        made = {rule: rule.recoded(frame) for rule in self.computed if rule.derives is not None}
-        gone = {name for rule in made for name in _gone(rule)}
-        found = frame.select(name for name in frame.columns if name not in gone)
-        columns = [series for table in made.values() for series in table.get_columns()]
-        return found.with_columns(columns) if columns else found
+    @property
+    def derives(self) -> None:
+        """No column is computed again: rows are drawn again."""
+        return None
 
-    def restored(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The table as it was, of new rows, but for keys."""
-        for rule in self.computed:
-            frame = rule.restored(frame, self.schema)
-        return frame.select(list(self.schema))
+    def check(self, schema: Schema) -> None:
+        """Refuse values that the columns cannot have."""
+        if len(self.values) < 2:
+            raise InputError("usage", "two columns or more never come together", where=str(self))
+        for name, value in self.values:
+            try:
+                pl.Series([value], dtype=schema[name])
+            except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+                raise InputError("usage", "the column has values of another kind", where=name) from None
 
     def holds(self) -> pl.Expr:
-        """Whether a row keeps all of them."""
-        return pl.all_horizontal(pl.lit(True), *(rule.holds() for rule in (*self.computed, *self.looked)))
+        """Whether a row keeps it."""
+        alike = [pl.col(name).eq_missing(pl.lit(value)) for name, value in self.values]
+        return ~pl.all_horizontal(alike)
 
-    def numbered(self, frame: pl.DataFrame, begin: int) -> pl.DataFrame:
-        """The rows with new keys from ``begin`` on."""
-        keys = [rule.column for rule in self.computed if isinstance(rule, Unique)]
-        numbers = pl.int_range(begin, begin + frame.height, eager=True)
-        made = [
-            (numbers.cast(pl.String).str.zfill(8) if _is_text(self.schema[name]) else numbers)
-            .cast(self.schema[name])
-            .alias(name)
-            for name in keys
-        ]
-        return frame.with_columns(made)
+    def recoded(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Nothing is learned in another form."""
+        return frame.select()
+
+    def restored(self, frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
+        """Nothing is to be computed."""
+        del schema
+        return frame
 
     def declared(self, declared: Declared) -> Declared:
-        """What is declared of the columns that are learned from."""
-        for rule in (*(r for r in self.computed if r.derives is None), *self.computed):
-            declared = rule.declared(declared)
+        """It declares nothing of a column."""
         return declared
 
-    def facts(self, frame: pl.DataFrame, least: int, *, private: bool) -> list[dict[str, str]]:
-        """Each constraint, and how many rows of the source break it, in round figures."""
-        found = []
-        for rule in (*self.computed, *self.looked):
-            broken = "not counted"
-            if not private:
-                broken = about(_broken(rule, frame), least)
-            found.append({"constraint": str(rule), "broken": broken})
-        return found
 
-    def document(self) -> dict[str, Any]:
-        """The constraints as JSON."""
-        return {
-            "schema": [[name, dtype_document(dtype)] for name, dtype in self.schema.items()],
-            "computed": [_document(rule) for rule in self.computed],
-            "looked": [_document(rule) for rule in self.looked],
-        }
-
-    @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> Rules:
-        """The constraints that :meth:`document` wrote."""
-        schema = {name: dtype_restored(dtype) for name, dtype in document["schema"]}
-        computed = tuple(parsed(each, list(schema)) for each in document["computed"])
-        return cls(schema, computed, tuple(parsed(each, list(schema)) for each in document["looked"]))
-
-
-def parsed(given: Any, columns: Sequence[str]) -> Rule:
-    """A constraint as a user writes it.
-
-    "start <= end", "total = part + other", {"together": [columns], "values": [[...], ...]},
-    {"unique": column}, {"range": column, "from": ..., "to": ...}; and {"at_most": [low, high]},
-    {"sum": total, "of": [parts]} for columns with names that cannot be written so.
-
-    Raises:
-        InputError: ``usage``: it is none of these; ``unknown-name``: a column that is not there.
-
-    >>> str(parsed("a <= b", ["a", "b"]))
-    'a <= b'
-    """
-    rule = _parsed(given)
-    for name in rule.columns:
-        if name not in columns:
-            raise InputError(
-                "unknown-name", "there is no such column", where=str(name), remedy=nearest(str(name), columns)
-            )
-    return rule
-
-
-def _parsed(given: Any) -> Rule:
-    if isinstance(given, str):
-        left, at_most, right = given.partition(" <= ")
-        if at_most:
-            return AtMost(left.strip(), right.strip())
-        left, equals, right = given.partition(" = ")
-        if equals:
-            return Sum(left.strip(), tuple(part.strip() for part in right.split(" + ")))
-    elif isinstance(given, Mapping):
-        rest = dict(given)
-        kind = next((name for name in _KINDS if name in rest), None)
-        if kind is not None:
-            first = rest.pop(kind)
-            words, make = _KINDS[kind]
-            if set(rest) <= set(words):
-                try:
-                    return make(first, rest)
-                except (TypeError, ValueError):
-                    pass
-    raise InputError(
-        "usage",
-        "this is no constraint",
-        remedy='write "a <= b", "a = b + c", or a mapping with together, unique or range',
-    )
-
-
-def _together(first: Any, rest: Mapping[str, Any]) -> Rule:
-    values = rest.get("values")
-    return Together(tuple(first), None if values is None else tuple(tuple(row) for row in values))
-
-
-_KINDS: Mapping[str, tuple[tuple[str, ...], Callable[[Any, Mapping[str, Any]], Rule]]] = {
-    "at_most": ((), lambda first, _: AtMost(*first)),
-    "sum": (("of",), lambda first, rest: Sum(first, tuple(rest.get("of", ())))),
-    "together": (("values",), _together),
-    "unique": ((), lambda first, _: Unique(first)),
-    "range": (("from", "to"), lambda first, rest: Range(first, rest.get("from"), rest.get("to"))),
-}
-
-
-def _document(rule: Rule) -> dict[str, Any]:
-    if isinstance(rule, AtMost):
-        return {"at_most": [rule.low, rule.high]}
-    if isinstance(rule, Sum):
-        return {"sum": rule.total, "of": list(rule.parts)}
-    if isinstance(rule, Together):
-        return {"together": list(rule.names), "values": [list(row) for row in rule.values or ()]}
-    if isinstance(rule, Unique):
-        return {"unique": rule.column}
-    return {"range": rule.column, "from": _jsoned(rule.low), "to": _jsoned(rule.high)}
-
-
-def _broken(rule: Rule, frame: pl.DataFrame) -> int:
-    if isinstance(rule, Together):
-        return rule.broken(frame)
-    if isinstance(rule, Unique):
-        return frame.height - frame[rule.column].n_unique()
-    return int(frame.select((~rule.holds()).sum()).item())
-
-
-def _ordered(rules: Sequence[Rule]) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
-    """Those that compute columns, each after those that compute what it needs; and the others."""
-    waiting: list[Rule] = []
-    looked: list[Rule] = []
-    for rule in rules:
-        taken = {name for other in waiting for name in _gone(other)}
-        (looked if taken & set(_gone(rule)) else waiting).append(rule)
-    computed: list[Rule] = []
-    while waiting:
-        ready = next((rule for rule in waiting if not _needs(rule) & _all_gone(waiting, rule)), None)
-        if ready is not None:
-            computed.append(ready)
-            waiting.remove(ready)
-        else:
-            looked.append(waiting.pop())
-    return tuple(computed), tuple(looked)
-
-
-def _needs(rule: Rule) -> set[str]:
-    return set(rule.columns) - set(_gone(rule))
-
-
-def _all_gone(rules: Sequence[Rule], but: Rule) -> set[str]:
-    return {name for rule in rules if rule is not but for name in _gone(rule)}
-
-
-def _gone(rule: Rule) -> tuple[str, ...]:
-    """The columns that are computed again."""
-    if isinstance(rule, Together):
-        return rule.names
-    return () if rule.derives is None else (rule.derives,)
-
-
-def _clipped(rules: Sequence[Rule], frame: pl.DataFrame) -> list[pl.Series]:
-    return [s for rule in rules if isinstance(rule, Range) for s in rule.recoded(frame).get_columns()]
+Rule = AtMost | Sum | Together | Unique | Range | Never
 
 
 def _minus(schema: Schema, high: str, low: str) -> pl.Expr:
@@ -556,16 +371,13 @@ def _alike(one: pl.DataType, other: pl.DataType) -> bool:
     return one == other and isinstance(one, pl.Date | pl.Datetime)
 
 
-def _is_text(dtype: pl.DataType) -> bool:
+def is_text(dtype: pl.DataType) -> bool:
+    """Whether values of a type are words."""
     return isinstance(dtype, pl.String | pl.Categorical | pl.Enum)
 
 
 def _text(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    return column.cast(pl.String) if _is_text(dtype) else column
-
-
-def _jsoned(value: Any) -> Any:
-    return value if value is None or isinstance(value, int | float | str) else value.isoformat()
+    return column.cast(pl.String) if is_text(dtype) else column
 
 
 def _without(declared: Declared, names: Sequence[str]) -> Declared:
