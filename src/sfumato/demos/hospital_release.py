@@ -12,6 +12,7 @@ from sfumato.core.canonical import canonical_json, sha256
 from sfumato.core.errors import InputError
 from sfumato.core.keyed import derive
 from sfumato.core.values import Decision, Finding
+from sfumato.demos import signed
 from sfumato.demos.hospital_dossier import account_of
 from sfumato.project import Project
 from sfumato.release import manifest as manifests
@@ -26,7 +27,6 @@ from sfumato.release.layout import (
     MANIFEST,
     SEALED_EVIDENCE,
     SEALED_PRIVATE,
-    files_of,
 )
 from sfumato.release.pdf import dossier_pdf
 from sfumato.release.verify import verify
@@ -85,7 +85,7 @@ def release_model(
                 (outgoing.data_folder / name).write_bytes(written)
         else:
             outgoing.withhold_data()
-        outgoing.write(EVIDENCE, _evidence(dataset, findings, decision))
+        outgoing.write(EVIDENCE, signed.evidence(dataset, findings, decision))
         outgoing.write(CARD, card(model, told, findings, decision).encode())
         commitments = {name: commit(salt, name, private[name]) for name in sorted(private)}
         account = account_of(
@@ -101,7 +101,7 @@ def release_model(
             time=time,
         )
         _write_dossier(outgoing, account)
-        content = _manifest(outgoing, project, dataset, time, decision, commitments)
+        content = signed.manifest(outgoing.release_folder, project, dataset, time, decision, commitments)
         outgoing.write(MANIFEST, content)
         kept = {"findings": [finding.model_dump(mode="json") for finding in findings]}
         outgoing.keep(SEALED_EVIDENCE, project.seal(canonical_json(kept)))
@@ -129,50 +129,9 @@ def release_model(
 
 def _write_dossier(outgoing: Outgoing, account: Account) -> None:
     """The page that a privacy officer reads, and the same as PDF."""
-    folder = outgoing.release_folder
-    digests = {name: manifests.digest_of(folder / name) for name in files_of(folder).names}
-    page = dossier_html(account, digests)
+    page = dossier_html(account, signed.digests(outgoing.release_folder))
     outgoing.write(DOSSIER, page)
     outgoing.write(DOSSIER_PDF, dossier_pdf(page, account.time))
-
-
-def _evidence(dataset: str, findings: Sequence[Finding], decision: Decision) -> bytes:
-    """As ``evidence.json`` of a table: findings and decision; no figure in it needs rounding."""
-    return (
-        canonical_json(
-            {
-                "sfumato": manifests.versions()["sfumato"],
-                "dataset": dataset,
-                "findings": [finding.model_dump(mode="json") for finding in findings],
-                "decision": decision.model_dump(mode="json"),
-            }
-        )
-        + b"\n"
-    )
-
-
-def _manifest(
-    outgoing: Outgoing,
-    project: Project,
-    dataset: str,
-    time: str,
-    decision: Decision,
-    commitments: Mapping[str, str],
-) -> bytes:
-    folder = outgoing.release_folder
-    digests = {name: manifests.digest_of(folder / name) for name in files_of(folder).names}
-    versions = manifests.versions()
-    predicate = {
-        "sfumato": versions["sfumato"],
-        "dataset": dataset,
-        "time": time,
-        "passed": decision.passed,
-        "decision": decision.model_dump(mode="json"),
-        "commitments": dict(commitments),
-        "signer": manifests.signer_entry(project.signer.public_key()),
-        "versions": versions,
-    }
-    return manifests.sign(manifests.statement(digests, predicate), project.signer)
 
 
 def card(

@@ -14,7 +14,7 @@ from sfumato.core.disclosure import publish_all, publish_count, round_count
 from sfumato.core.errors import InputError
 from sfumato.core.keyed import derive
 from sfumato.core.values import Decision, Finding, SynthesisPlan
-from sfumato.demos import shop_learning, shop_privacy
+from sfumato.demos import shop_learning, shop_privacy, signed
 from sfumato.demos.shop_log import CDS, CUSTOMER, DAY, HELD_OUT, ORIGIN, SPENT
 from sfumato.project import Project
 from sfumato.release import manifest as manifests
@@ -30,7 +30,6 @@ from sfumato.release.layout import (
     MANIFEST,
     SEALED_EVIDENCE,
     SEALED_PRIVATE,
-    files_of,
 )
 from sfumato.release.pdf import dossier_pdf
 from sfumato.release.verify import verify
@@ -89,12 +88,12 @@ def release_log(
             made.write_csv(outgoing.data_folder / FILE)
         else:
             outgoing.withhold_data()
-        outgoing.write(EVIDENCE, _evidence(dataset, public, told))
+        outgoing.write(EVIDENCE, signed.evidence(dataset, public, told))
         account = _account(project, public, told, dataset, counts, facts, commitments, time)
-        page = dossier_html(account, _digests(outgoing.release_folder))
+        page = dossier_html(account, signed.digests(outgoing.release_folder))
         outgoing.write(DOSSIER, page)
         outgoing.write(DOSSIER_PDF, dossier_pdf(page, time))
-        content = _manifest(outgoing.release_folder, project, dataset, time, told, commitments)
+        content = signed.manifest(outgoing.release_folder, project, dataset, time, told, commitments)
         outgoing.write(MANIFEST, content)
         kept = {"findings": [finding.model_dump(mode="json") for finding in findings]}
         outgoing.keep(SEALED_EVIDENCE, project.seal(canonical_json(kept)))
@@ -196,44 +195,3 @@ def _policy(dataset: str) -> dict[str, Any]:
         "gate": [],
         "approvals": [],
     }
-
-
-def _digests(folder: Path) -> dict[str, str]:
-    return {name: manifests.digest_of(folder / name) for name in files_of(folder).names}
-
-
-def _evidence(dataset: str, findings: Sequence[Finding], decision: Decision) -> bytes:
-    """As ``evidence.json`` of a table: findings and decision."""
-    return (
-        canonical_json(
-            {
-                "sfumato": manifests.versions()["sfumato"],
-                "dataset": dataset,
-                "findings": [finding.model_dump(mode="json") for finding in findings],
-                "decision": decision.model_dump(mode="json"),
-            }
-        )
-        + b"\n"
-    )
-
-
-def _manifest(
-    folder: Path,
-    project: Project,
-    dataset: str,
-    time: str,
-    decision: Decision,
-    commitments: Mapping[str, str],
-) -> bytes:
-    versions = manifests.versions()
-    predicate = {
-        "sfumato": versions["sfumato"],
-        "dataset": dataset,
-        "time": time,
-        "passed": decision.passed,
-        "decision": decision.model_dump(mode="json"),
-        "commitments": dict(commitments),
-        "signer": manifests.signer_entry(project.signer.public_key()),
-        "versions": versions,
-    }
-    return manifests.sign(manifests.statement(_digests(folder), predicate), project.signer)

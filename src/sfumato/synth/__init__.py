@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sfumato.core.registry import Registry
 
 if TYPE_CHECKING:
-    from sfumato.synth import images, sequences
+    from sfumato.synth import images, relations, sequences
     from sfumato.synth.fitting import fit
     from sfumato.synth.synthetic import Synthetic, load
 
@@ -35,9 +35,9 @@ _PLACES = {
 }
 
 #: Rooms within the room: ``sf.synth.sequences.fit``.
-_ROOMS = ("images", "sequences")
+_ROOMS = ("images", "relations", "sequences")
 
-__all__ = ["Synthetic", "fit", "images", "load", "sequences"]
+__all__ = ["Synthetic", "fit", "images", "load", "relations", "sequences"]
 
 
 def __getattr__(name: str) -> Any:

@@ -107,7 +107,7 @@ def fit(
     if private and budget is None:
         budget = _own_budget(epsilon, delta)
     name = method or ("aim" if private else "autoregressive")
-    learner, chosen = _learner(name, params, rare, private=private)
+    learner, chosen = learner_of(name, params, rare, private=private)
     frame = _one_row_each(frame, subject, budget)
     frame, texts = _texts(frame, text, learner)
     (known(frame.columns, target) if private else checked(frame, target))
@@ -131,7 +131,7 @@ def fit(
         "model": dict(model.facts),
         "constraints": rules.facts(frame, _LEAST, private=private),
     }
-    return Synthetic(name, encoder, model, rules, facts, charged, _kind(table), tuple(texts))
+    return Synthetic(name, encoder, model, rules, facts, charged, kind_of(table), tuple(texts))
 
 
 @dataclass(frozen=True)
@@ -342,7 +342,7 @@ def _own_budget(epsilon: float | None, delta: float | None) -> Budget:
     return Budget(epsilon, delta)
 
 
-def _learner(
+def learner_of(
     name: str, params: Mapping[str, Any] | None, rare: Rare, *, private: bool
 ) -> tuple[Synthesizer, contracts.Params]:
     """The synthesizer, and its parameters with those that were not named."""
@@ -404,7 +404,7 @@ def _one_row_each(frame: pl.DataFrame, subject: str | None, budget: Budget | Non
     return frame.unique(subject, keep="first", maintain_order=True).drop(subject)
 
 
-def _kind(table: Any) -> Any:
+def kind_of(table: Any) -> Any:
     """An empty table of the kind that the caller has; None for Polars."""
     import narwhals as nw
 
