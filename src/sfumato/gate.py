@@ -33,11 +33,10 @@ PRIVATE_FLOOR = (
 )
 #: What rows that were made are held to: they may repeat the people who taught the synthesizer, or come very
 #: near to them, hardly more often than people who did not, and may not tell who taught it. Bounds that fresh
-#: people pass, and one copy in a hundred does not. Nearness is wider: in a table of few columns people lie
-#: near to others by chance, and how much more often some do is known less exactly.
+#: people pass, and one copy in a hundred does not.
 MADE_FLOOR = (
     Threshold(metric="copies.excess", at_most=0.0075, least_n=1000),
-    Threshold(metric="copies.close_excess", at_most=0.03, least_n=1000),
+    Threshold(metric="copies.close_excess", at_most=0.01, least_n=1000),
     Threshold(metric="membership.tpr_at_1_all_columns", at_most=0.1, least_n=1000),
 )
 #: Figures on earlier releases, which the first one of its people does not have.

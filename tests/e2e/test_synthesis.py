@@ -216,9 +216,11 @@ def test_under_a_budget_the_rows_are_paid_for_and_the_figures_stay(run: Run, tmp
     assert {finding.source for finding in result.kept} >= {"copies", "membership", "distributions"}
     told = texts(result.folder)
     assert "copies.excess" in told["dossier.html"]
-    for finding in result.kept:
-        if finding.metric in ("copies.excess", "membership.advantage") and finding.value:
-            assert f"{finding.value:.3f}" not in told["evidence.json"]
+    left = json.loads(told["evidence.json"])
+    assert {finding["source"] for finding in left["findings"]} == {"dp"}
+    housed = [reason for reason in left["decision"]["reasons"] if not reason["metric"].startswith("dp.")]
+    assert {reason["metric"] for reason in housed} >= {"copies.excess", "membership.tpr_at_1_all_columns"}
+    assert not any(character.isdigit() for reason in housed for character in reason["words"])
     assert json.loads(told["plan.json"])["rows"] is None
     assert result.data.height == 4000
     assert "What it may tell of one row" in told["dossier.html"]

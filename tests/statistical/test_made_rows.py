@@ -37,7 +37,7 @@ ALPHA = 1e-6
 RUNS = 30
 PEOPLE = 1000
 #: What made rows are held to: at the unfavourable end of the interval.
-BOUNDS = {"copies.excess": 0.0075, "copies.close_excess": 0.03, "membership.tpr_at_1": 0.1}
+BOUNDS = {"copies.excess": 0.0075, "copies.close_excess": 0.01, "membership.tpr_at_1": 0.1}
 EXCESSES = (
     "copies.excess",
     "copies.few_excess",

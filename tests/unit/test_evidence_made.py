@@ -52,7 +52,7 @@ def test_made_rows_are_laid_beside_people_in_an_order_of_their_own() -> None:
 
 def test_copies_are_measured_unasked_and_class_risks_are_not() -> None:
     found = measure(comparison(fresh, 200, 100, 0), {"uniqueness": {}})
-    assert {finding.source for finding in found} == {"copies", "uniqueness"}
+    assert {finding.source for finding in found} == {"copies", "membership", "uniqueness"}
     risks = [finding for finding in found if finding.source == "uniqueness"]
     assert {finding.metric for finding in risks} == set(probe("uniqueness").metrics)
     assert all((finding.status, finding.note) == ("not-measured", ROWWISE) for finding in risks)

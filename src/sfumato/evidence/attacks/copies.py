@@ -101,7 +101,7 @@ EXTREME = 0.005
 FEW_PEOPLE = f"fewer than {LEAST} people on a side"
 FEW_EXTREME = f"fewer than {LEAST} people on a side have an extreme value"
 #: How many times nearer to somebody than the nearest other person a made row is that is near, or close.
-NEARER = {"copies.close_excess": 50.0, "copies.near_excess": 5.0}
+NEARER = {"copies.close_excess": 500.0, "copies.near_excess": 5.0}
 
 
 @dataclass(frozen=True)

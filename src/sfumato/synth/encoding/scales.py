@@ -117,7 +117,8 @@ class Scale:
             digits = pl.Series(name, ticks * self.step).cast(pl.Decimal(38, 0))
             numbers = (digits.cast(pl.Decimal(38, self.decimals)) / 10**self.decimals).alias(name)
         else:
-            numbers = pl.Series(name, ticks * self.step)
+            # A stretch learned with noise may reach beyond what the type has.
+            numbers = pl.Series(name, np.clip(ticks * self.step, *_limits(self.dtype)))
         if missing.any():
             numbers = pl.select(pl.when(pl.Series(~missing)).then(numbers).alias(name)).to_series()
         return numbers.cast(self.dtype)
@@ -130,6 +131,27 @@ class Scale:
     def restored(cls, document: Mapping[str, Any]) -> Scale:
         """The scale that :meth:`document` wrote."""
         return cls(dtype_restored(document["dtype"]), document["decimals"], document["step"])
+
+
+def _limits(dtype: pl.DataType) -> tuple[int, int]:
+    """The least and the greatest physical value of a whole type; of dates those that calendars have.
+
+    >>> _limits(pl.Int8()), _limits(pl.Time())
+    ((-128, 127), (0, 86399999999999))
+    """
+    if isinstance(dtype, pl.Time):
+        return 0, 86_400 * 10**9 - 1
+    if isinstance(dtype, pl.Date):
+        return -719_162, 2_932_896
+    if isinstance(dtype, pl.Datetime):
+        unit = _UNITS[dtype.time_unit]
+        return max(-_MOST, -62_135_596_800 * unit), min(_MOST, 253_402_300_800 * unit - 1)
+    if dtype.is_integer():
+        name = str(dtype)
+        bits = int(name.lstrip("UInt"))
+        low, high = (0, 2**bits - 1) if name.startswith("U") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+        return max(-_MOST, low), min(_MOST, high)
+    return -_MOST, _MOST
 
 
 def is_ordered(dtype: pl.DataType) -> bool:
