@@ -32,6 +32,7 @@ from benchmarks.synthesis import deep as synthesis_deep
 from benchmarks.synthesis import images as synthesis_images
 from benchmarks.synthesis import language as synthesis_language
 from benchmarks.synthesis import marginals as synthesis_marginals
+from benchmarks.synthesis import peers as synthesis_peers
 from benchmarks.synthesis import sequences as synthesis_sequences
 
 ALL = {
@@ -62,6 +63,7 @@ ALL = {
     "synthesis_sequences": synthesis_sequences.main,
     "synthesis_images": synthesis_images.main,
     "synthesis_marginals": synthesis_marginals.main,
+    "synthesis_peers": synthesis_peers.main,
 }
 
 

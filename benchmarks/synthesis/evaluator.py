@@ -123,7 +123,7 @@ class Adult:
         from sklearn.model_selection import cross_val_score
 
         rows = min(table.height, self.test.height)
-        both = pl.concat([self.test[:rows], table[:rows].select(self.test.columns).cast(self.test.schema)])  # type: ignore[arg-type]
+        both = pl.concat([self.test[:rows], table[:rows].select(self.test.columns).cast(self.test.schema)])
         label = np.repeat([0, 1], rows)
         learner = HistGradientBoostingClassifier(
             categorical_features=[*self._categorical, True], random_state=seed
