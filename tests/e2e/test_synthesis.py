@@ -296,6 +296,16 @@ def test_what_looks_at_values_before_the_charge_is_refused(run: Run) -> None:
         run(policy("independent", columns=columns, synthesis={"dp": BUDGET}))
 
 
+def test_under_a_budget_for_people_one_row_of_each_teaches(run: Run, table: pl.DataFrame) -> None:
+    written = policy("autoregressive", synthesis={"dp": BUDGET, "settings": {"steps": 2}})
+    written["dataset"]["subject"] = "name"
+    several = table.with_columns(pl.Series("name", [f"{SECRET}-{number % 4500}" for number in range(ROWS)]))
+    made = run(written, several).plan.synthesis
+    assert made is not None
+    assert made.private is not None
+    assert (made.private.unit, made.private.rows_per_subject) == ("subject", 1)
+
+
 def test_people_of_several_rows_are_sent_to_histories(run: Run, table: pl.DataFrame) -> None:
     written = policy()
     written["dataset"]["subject"] = "name"

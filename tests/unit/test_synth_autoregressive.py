@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from sfumato.core.errors import InputError
@@ -18,8 +19,6 @@ from sfumato.dp.prepaid import reserve
 from sfumato.synth.autoregressive import Autoregressive, AutoregressiveModel
 from sfumato.synth.coded import Coded, Field, Private
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("opacus")
 KEY = bytes(range(32))
 
 

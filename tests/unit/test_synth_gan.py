@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from sfumato.core.errors import InputError
@@ -13,11 +14,6 @@ from sfumato.dp.accounting import noise_for
 from sfumato.dp.budget import Budget
 from sfumato.dp.prepaid import Prepaid, reserve
 from sfumato.synth.coded import Coded, Field, Private
-
-pytest.importorskip("opacus")
-
-import torch
-
 from sfumato.synth.gan import Gan, GanModel, GanParams
 from sfumato.synth.networks import vae_heads
 from sfumato.synth.networks.gan import Critic, Judge, penalty

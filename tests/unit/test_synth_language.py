@@ -18,7 +18,6 @@ from sfumato.synth.language.model import LanguageModel, LanguageRows
 from sfumato.synth.language.spelling import Words
 from sfumato.synth.language.tries import Trie
 
-pytest.importorskip("transformers")
 KEY = bytes(range(32))
 TOWNS = ("Bath", "Bath Spa", "Bathurst", "Ely", "New York", "New Delhi")
 

@@ -107,7 +107,6 @@ def test_of_too_few_nothing_is_said() -> None:
 
 
 def test_the_log_is_read_by_its_path_and_split_by_customer() -> None:
-    pytest.importorskip("sfumato.synth.sequences")
     import sys
 
     log = read_log()

@@ -13,9 +13,6 @@ from sfumato.dp.accounting import noise_for
 from sfumato.dp.budget import Budget
 from sfumato.dp.prepaid import Prepaid, reserve
 from sfumato.synth.coded import Coded, Field, Private
-
-pytest.importorskip("opacus")
-
 from sfumato.synth.networks import vae_heads
 from sfumato.synth.networks.vae_latents import FEWEST, Mixture
 from sfumato.synth.vae import Vae, VaeModel, VaeParams
