@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from sfumato.core.errors import InputError
 from sfumato.core.keyed import derive
-from sfumato.core.values import Decision, Finding, Reason, Unit
+from sfumato.core.values import Decision, Finding
 from sfumato.demos.hospital_figures import MEASURES, measured
 from sfumato.demos.hospital_images import Images, read_images, write_digits
+from sfumato.demos.hospital_judging import BY, decide, published
 from sfumato.demos.hospital_release import ImageRelease, release_model
 from sfumato.demos.hospital_synthetic import EPSILON as SYNTHETIC_EPSILON
 from sfumato.demos.hospital_synthetic import FOLDER as SYNTHETIC
@@ -35,16 +36,12 @@ if TYPE_CHECKING:
     from sfumato.dp.training.recipes import ImageClassifier
     from sfumato.pipeline.outcome import Watch
 
-DATASET, HELD_OUT = "hospital-images", "hospital-images-held-out"
-EPSILON, MOST_EPSILON = 3.0, 3.0
-_TEST_EPSILON = 1.0
-#: A vote is cut into so many parts.
-_GRID = 1000
+DATASET = "hospital-images"
+EPSILON = 3.0
 _HOLDOUT = 0.2
 _SCANS, _CLEANED = "scans", "cleaned"
 #: Sizes are public to this step; delta is below one over the size by this factor.
 _ROUND, _DELTA_FACTOR = 50, 10
-_BY = "sfumato demo hospital"
 
 
 @dataclass(frozen=True)
@@ -133,7 +130,7 @@ def walk(folder: Path, watch: Watch, images: Path | None = None, *, count: int |
     plain = _plain(found, inside, model)
     watch.stage("measuring")
     judged = partial(
-        measured, found.labels[~inside], units=_units(found, ~inside), key=derive(key, "bootstrap")
+        measured, found.labels[~inside], units=found.whose(~inside), key=derive(key, "bootstrap")
     )
     figures = {
         "private": judged(model.predict_proba(found.pixels[~inside])),
@@ -158,11 +155,11 @@ def walk(folder: Path, watch: Watch, images: Path | None = None, *, count: int |
         size=_size(found, inside),
         delta=model.delta,
         key=key,
-        by=_BY,
+        by=BY,
         watch=watch,
     )
-    findings = _findings(found, inside, model, project)
-    decision = _decide(found, model, findings)
+    findings = published(found, inside, model, project)
+    decision = decide(found, model, findings)
     watch.stage("writing the release")
     release = release_model(
         folder,
@@ -236,13 +233,9 @@ def _known(count: int) -> int:
     return max(_ROUND, round(count / _ROUND) * _ROUND)
 
 
-def _units(found: Images, part: NDArray[np.bool_]) -> list[str] | None:
-    return None if found.patients is None else [found.patients[at] for at in np.flatnonzero(part)]
-
-
 def _size(found: Images, inside: NDArray[np.bool_]) -> int:
     """About how many patients (or images) are trained on, as everybody may know it."""
-    units = _units(found, inside)
+    units = found.whose(inside)
     return _known(int(inside.sum()) if units is None else len(set(units)))
 
 
@@ -252,7 +245,7 @@ def _train(
     from sfumato.dp.budget import Budget
     from sfumato.dp.training.recipes import classify_images
 
-    units = _units(found, inside)
+    units = found.whose(inside)
     size = _size(found, inside)
     delta = 1 / (_DELTA_FACTOR * size)
     unit: Any = "row" if units is None else "subject"
@@ -270,7 +263,7 @@ def _train(
         subject=units,
         size=size,
         place="image classifier",
-        by=_BY,
+        by=BY,
         why="a model to be given to others",
         watch=lambda now: watch.within("training under differential privacy", now.step, now.steps),
     )
@@ -300,105 +293,6 @@ def _attack(found: Images, inside: NDArray[np.bool_], model: ImageClassifier) ->
 
     rows = found.pixels.reshape(len(found.pixels), -1)
     return attack_model(Fitted(), rows, found.labels, inside).findings
-
-
-def _findings(
-    found: Images, inside: NDArray[np.bool_], model: ImageClassifier, project: Project
-) -> tuple[Finding, ...]:
-    """What may be published: what follows from the method, and an accuracy drawn with noise."""
-    proven: tuple[tuple[str, float, Unit], ...] = (
-        ("epsilon", round(model.epsilon, 6), "epsilon"),
-        ("replace_epsilon", round(model.replace_epsilon, 6), "epsilon"),
-        ("delta", model.delta, "delta"),
-    )
-    known = [
-        Finding(
-            metric=f"dp.{name}",
-            target="model",
-            value=value,
-            low=value,
-            high=value,
-            unit=unit,
-            goal="low",
-            n=0,
-            status="proven",
-            source="training",
-            note=f"about each {found.unit}",
-        )
-        for name, value, unit in proven
-    ]
-    return (*known, _noisy_accuracy(found, ~inside, model, project))
-
-
-def _noisy_accuracy(
-    found: Images, part: NDArray[np.bool_], model: ImageClassifier, project: Project
-) -> Finding:
-    """The share of held-out images named rightly, each patient one vote, charged to their own budget."""
-    from sfumato.dp.budget import Budget
-    from sfumato.dp.mechanisms import Law, laplace, laplace_event
-
-    hit = (model.predict(found.pixels[part]) == found.labels[part]).astype(np.float64)
-    units = _units(found, part)
-    _, of = np.unique(np.arange(len(hit)) if units is None else np.array(units), return_inverse=True)
-    votes = np.trunc(np.bincount(of, hit) / np.bincount(of) * _GRID).astype(np.int64)
-    # One person moves the votes by at most one, and the number of voters by one.
-    sensitivity, scale = 2 * _GRID, 2 * _GRID / _TEST_EPSILON
-    unit: Any = "row" if units is None else "subject"
-    budget = Budget.open(HELD_OUT, project, epsilon=_TEST_EPSILON, delta=0.0, unit=unit, filter="basic")
-    receipt = budget.spend(
-        laplace_event(scale, sensitivity, coordinates=2),
-        place="accuracy of the model",
-        by=_BY,
-        why="the card",
-    )
-    right, voters = (
-        float(one) / _GRID for one in laplace(np.array([votes.sum(), len(votes) * _GRID]), scale)
-    )
-    budget.settle(receipt, {"right": right, "voters": voters})
-    size = max(1, round(voters))
-    value = min(1.0, max(0.0, right / size))
-    # The noise of both counts, and the sampling of the people; a share is never surer than one in so many.
-    noise = 2 * Law("laplace", scale).width(0.975) / _GRID / size
-    width = noise + 1.96 * float(np.sqrt(max(value * (1 - value), 1 / size) / size))
-    return Finding(
-        metric="learning.accuracy",
-        target="model",
-        value=round(value, 4),
-        low=round(max(0.0, value - width), 4),
-        high=round(min(1.0, value + width), 4),
-        unit="share",
-        goal="high",
-        n=size,
-        baseline=round(1 / len(found.classes), 4),
-        source="training",
-        note=(
-            f"on {found.unit}s held out, about {size} of them; both counts were drawn with noise, at an"
-            f" epsilon of {_TEST_EPSILON:g} about each of those {found.unit}s"
-        ),
-    )
-
-
-def _decide(found: Images, model: ImageClassifier, findings: tuple[Finding, ...]) -> Decision:
-    """The gate of the demo: the guarantee holds, it is not weaker than asked, and the model is of use."""
-    accuracy = findings[-1]
-    chance = 1 / len(found.classes)
-    reasons = (
-        Reason(
-            metric="dp.epsilon",
-            target="model",
-            threshold=f"at most {MOST_EPSILON:g}",
-            passed=model.private and model.epsilon <= MOST_EPSILON,
-            words=f"epsilon {model.epsilon:.3g} at delta {model.delta:.2g} about each {found.unit}",
-        ),
-        Reason(
-            metric="learning.accuracy",
-            target="model",
-            threshold=f"above guessing ({chance:.3g})",
-            passed=accuracy.low is not None and accuracy.low > chance,
-            words=f"accuracy {accuracy.value} ({accuracy.low} to {accuracy.high}), drawn with noise",
-        ),
-    )
-    return Decision(passed=all(reason.passed for reason in reasons), reasons=reasons)
 
 
 def _card_facts(found: Images, model: ImageClassifier) -> dict[str, str]:

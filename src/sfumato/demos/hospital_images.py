@@ -67,6 +67,10 @@ class Images:
         """What a row of it is about."""
         return "image" if self.patients is None else "patient"
 
+    def whose(self, part: NDArray[np.bool_]) -> list[str] | None:
+        """The patient of each image of a part; None where nobody knows."""
+        return None if self.patients is None else [self.patients[at] for at in np.flatnonzero(part)]
+
 
 def write_digits(folder: Path, count: int | None = None, step: _Step | None = None) -> None:
     """Write the digits as DICOM files with invented headers, two to a patient, and ``labels.csv``.
