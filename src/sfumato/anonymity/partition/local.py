@@ -3,10 +3,13 @@
 Three phases. Units near to each other are found (:mod:`local_neighbours`) and gathered into classes,
 those first that are hardest to place (:mod:`local_gather`); classes that do not satisfy the models are
 gathered again, as units, until all do. Where a model asks how a class is spread over sensitive values,
-rows are dealt to classes by quotas instead, if that is finer (:mod:`local_deal`). Then rows move between
-classes as long as labels become finer by it and the models still hold (:mod:`local_moves`). Where only the
-number of rows counts, classes are stirred by chance (:mod:`local_anneal`) and improved again, as iterated
-local search does (Lourenço, Martin & Stützle 2003), the oftener the more labels a row has to choose from.
+rows are dealt to classes by quotas instead, if that is finer (:mod:`local_deal`); where only the number of
+rows counts and units are many, classes are built by the prices of rows (:mod:`local_boxes`).
+Then rows move between classes as long as labels become finer by it and the models still hold
+(:mod:`local_moves`). Where only the number of rows counts, classes are stirred by chance
+(:mod:`local_anneal`) or, if prices built them, built again near each other (:mod:`local_rebuild`), and
+improved again, as iterated local search does (Lourenço, Martin & Stützle 2003), the oftener the more labels
+a row has to choose from.
 Work is near-linear in distinct tuples.
 """
 
@@ -23,6 +26,7 @@ from numpy.typing import NDArray
 
 from sfumato.anonymity.holding import holding
 from sfumato.anonymity.lattice import Progress
+from sfumato.anonymity.partition.local_boxes import Boxes
 from sfumato.anonymity.partition.local_deal import Dealer, Strata, deal_again
 from sfumato.anonymity.partition.local_gather import gather
 from sfumato.anonymity.partition.local_labels import Labels
@@ -60,6 +64,10 @@ FEW_UNITS = 2048
 
 #: Moves tried for each unit when classes are stirred.
 TURNS = 5
+
+#: More units than this are many: their classes are built by prices, and built again so often at most, round
+#: one unit of so many each time.
+MANY_UNITS, MOST_REBUILT, BUILT_AGAIN = 1 << 15, 3, 4
 
 #: A quick search, for many units with few combinations of levels: the neighbours looked at, how many
 #: places away, how often classes are tried, and what units overpay that found some.
@@ -114,7 +122,8 @@ def local_recoding(
     if sweeps is None:
         sweeps = QUICK_SWEEPS if search.quick else MOST_SWEEPS
     near = search.neighbours(search.labels)
-    pieces = search.begun(near)
+    boxes = search.boxes(near)
+    pieces = search.begun(near, boxes)
     stirred = np.ones(len(pieces.sizes), dtype=bool)
     search.improve(pieces, near, stirred, sweeps, search.overpaid, progress)
     finest, cost, gained = pieces.assignment()[0], pieces.cost, np.inf
@@ -122,7 +131,8 @@ def local_recoding(
         enough = done > search.rounds or cost <= NEGLIGIBLE * search.rows
         if enough and not (thorough and gained > LEAST_ROUND * cost):
             break
-        search.stir(pieces, near, stirred, done, sweeps, progress)
+        overpaid = search.stir(pieces, boxes, stirred, done)
+        search.improve(pieces, near, stirred, sweeps, overpaid, progress)
         gained = cost - pieces.cost
         if gained > 0:
             finest, cost = pieces.assignment()[0], pieces.cost
@@ -197,8 +207,15 @@ class _Search:
         """How often classes are stirred."""
         if self.quick or self.spans is None:
             return 0
-        few = len(self.units) <= FEW_UNITS
-        return MOST_ROUNDS if few else min(MOST_ROUNDS, self.labels.nodes // NODES_A_ROUND)
+        if len(self.units) <= FEW_UNITS:
+            return MOST_ROUNDS
+        most = MOST_REBUILT if len(self.units) > MANY_UNITS else MOST_ROUNDS
+        return min(most, self.labels.nodes // NODES_A_ROUND)
+
+    @property
+    def may_found(self) -> bool:
+        """What founds a class of so many rows may touch too much for the log."""
+        return (self.least + 2) ** 2 <= MOST_LOGGED
 
     @property
     def rows(self) -> int:
@@ -215,8 +232,23 @@ class _Search:
             self.problem.models, Assignment(self.units, classes, self.counts).table(self.problem.units)
         )
 
-    def begun(self, near: Neighbours) -> Pieces:
-        """The classes to begin with: gathered, or dealt where that costs less."""
+    def boxes(self, near: Neighbours) -> Boxes | None:
+        """What classes may be; None if they are not built by prices."""
+        if self.quick or not self.counted or not self.may_found or len(self.units) <= MANY_UNITS:
+            return None
+        expected = (near.prices(self.counts, self.least) * self.counts).sum()
+        if expected <= NEGLIGIBLE * self.rows:
+            return None
+        return Boxes.of(self.labels, self.counts, near, self.least)
+
+    def begun(self, near: Neighbours, boxes: Boxes | None) -> Pieces:
+        """The classes to begin with: built by prices, gathered, or dealt where that costs less."""
+        if boxes is not None:
+            from sfumato.anonymity.partition.local_rebuild import covered
+
+            built = covered(boxes, self.labels, self.counts, near, self.least)
+            if built is not None:
+                return built
         gathered = Pieces.of(self.labels, self.counts, near, self.gathered(near))
         if all(model.on is None or model.absorbing for model in self.problem.models):
             return gathered
@@ -252,25 +284,22 @@ class _Search:
             )
         return Assignment.whole(best, self.counts)
 
-    def stir(
-        self,
-        pieces: Pieces,
-        near: Neighbours,
-        stirred: NDArray[np.bool_],
-        seed: int,
-        sweeps: int,
-        progress: Progress | None,
-    ) -> None:
-        """Classes stirred by chance, or dealt again, and improved."""
-        if self.spans is None:
-            deal_again(pieces, Strata.none(len(self.counts)), 0.0, self.least, self.failing)
-            stirred[:] = True
-            self.improve(pieces, near, stirred, sweeps, 1.0, progress)
-            return
-        from sfumato.anonymity.partition.local_anneal import anneal
+    def stir(self, pieces: Pieces, boxes: Boxes | None, stirred: NDArray[np.bool_], seed: int) -> float:
+        """Classes built again, stirred by chance or dealt again; what units overpay that found some then."""
+        if boxes is not None:
+            from sfumato.anonymity.partition.local_rebuild import rebuild_some
 
-        anneal(pieces, self.spans, self.least, TURNS * len(self.counts), seed, stirred)
-        self.improve(pieces, near, stirred, sweeps, self.overpaid, progress)
+            thrifty = boxes.thrifty(self.counts, self.least)
+            rebuild_some(pieces, thrifty, self.least, len(self.counts) // BUILT_AGAIN, seed, stirred)
+            return self.overpaid
+        if self.spans is not None:
+            from sfumato.anonymity.partition.local_anneal import anneal
+
+            anneal(pieces, self.spans, self.least, TURNS * len(self.counts), seed, stirred)
+            return self.overpaid
+        deal_again(pieces, Strata.none(len(self.counts)), 0.0, self.least, self.failing)
+        stirred[:] = True
+        return 1.0
 
     def improve(
         self,
@@ -289,8 +318,6 @@ class _Search:
         locked = np.zeros(len(homes), dtype=bool)
         log = np.zeros((len(pieces.rows) + MOST_LOGGED, 5), dtype=np.int64)
         prices = overpaid * near.prices(self.counts, self.least)
-        # What founds a class of so many rows may touch too much for the log.
-        may_found = (self.least + 2) ** 2 <= MOST_LOGGED
         founding, known = False, np.full(len(homes), -1.0)
         for done in range(sweeps):
             pieces.free(np.nonzero(pieces.sizes == 0)[0])
@@ -308,7 +335,7 @@ class _Search:
             if progress is not None:
                 progress(done + 1, sweeps)
             rare = before - pieces.cost <= (ENOUGH if founding else RARE) * before
-            if rare and (founding or not may_found):
+            if rare and (founding or not self.may_found):
                 break
             founding = rare
 

@@ -300,6 +300,46 @@ def send_away(
 
 
 @numba.njit(cache=True)
+def tried(
+    p: Any, home: Any, least: Any, locked: Any, lock: Any, stirred: Any, log: Any, begun: Any, base: Any,
+    levels: Any, lone: Any,
+) -> Any:  # pragma: no cover - compiled  # fmt: skip
+    """One class tried: the log's end, and what the moves gained."""
+    if p.many[home] <= LARGEST_DISSOLVED:
+        end, gain = dissolve(p, home, locked, log, begun)
+        if gain > GAIN:
+            gain = carry_out(p, log, begun, end, locked, lock, stirred)
+            if gain > 0:
+                return end, gain
+    gained, logged = 0.0, begun
+    for piece in alone(p, home, lone):
+        if p.home[piece] != home or locked[home]:
+            break
+        end, gain = send_away(p, piece, least, locked, log, logged, base, levels)
+        if gain > GAIN:
+            founded = p.left[1] > 0 and log[end - 1, 3] == p.empty[p.left[1] - 1]
+            gain = carry_out(p, log, logged, end, locked, lock, stirred)
+            if gain > 0:
+                p.left[1] -= founded
+                logged = end
+                gained += gain
+                break
+    piece = p.first[home]
+    while piece >= 0 and p.sizes[home] > least and not locked[home]:
+        following, unit = p.after[piece], p.unit[piece]
+        rows = min(p.rows[piece], p.sizes[home] - least)
+        target, more = cheapest_class(p, unit, rows, home, locked)
+        if more < p.paid[home] * rows - GAIN:
+            log[logged, 0], log[logged, 1], log[logged, 2], log[logged, 3] = unit, rows, home, target
+            gain = carry_out(p, log, logged, logged + 1, locked, lock, stirred)
+            if gain > 0:
+                logged += 1
+                gained += gain
+        piece = following
+    return logged, gained
+
+
+@numba.njit(cache=True)
 def sweep(
     p: Any, homes: Any, least: Any, locked: Any, lock: Any, stirred: Any, log: Any
 ) -> Any:  # pragma: no cover - compiled
@@ -312,41 +352,10 @@ def sweep(
         if not stirred[home] or locked[home] or p.paid[home] <= 0 or p.many[home] < 2:
             continue
         stirred[home] = False
-        if begun + 4 * LARGEST_MOVE > len(log):
+        if begun + 4 * LARGEST_MOVE + p.many[home] > len(log):
             break
-        if p.many[home] <= LARGEST_DISSOLVED:
-            end, gain = dissolve(p, home, locked, log, begun)
-            if gain > GAIN:
-                gain = carry_out(p, log, begun, end, locked, lock, stirred)
-                if gain > 0:
-                    log[begun:end, 4] = home
-                    begun = end if lock else 0
-                    gained += gain
-                    continue
-        for piece in alone(p, home, lone):
-            if p.home[piece] != home or locked[home]:
-                break
-            end, gain = send_away(p, piece, least, locked, log, begun, base, levels)
-            if gain > GAIN:
-                founded = p.left[1] > 0 and log[end - 1, 3] == p.empty[p.left[1] - 1]
-                gain = carry_out(p, log, begun, end, locked, lock, stirred)
-                if gain > 0:
-                    p.left[1] -= founded
-                    log[begun:end, 4] = home
-                    begun = end if lock else 0
-                    gained += gain
-                    break
-        piece = p.first[home]
-        while piece >= 0 and p.sizes[home] > least and not locked[home]:
-            following, unit = p.after[piece], p.unit[piece]
-            rows = min(p.rows[piece], p.sizes[home] - least)
-            target, more = cheapest_class(p, unit, rows, home, locked)
-            if more < p.paid[home] * rows - GAIN:
-                log[begun, 0], log[begun, 1], log[begun, 2], log[begun, 3] = unit, rows, home, target
-                log[begun, 4] = home
-                gain = carry_out(p, log, begun, begun + 1, locked, lock, stirred)
-                if gain > 0:
-                    begun = begun + 1 if lock else 0
-                    gained += gain
-            piece = following
+        end, gain = tried(p, home, least, locked, lock, stirred, log, begun, base, levels, lone)
+        log[begun:end, 4] = home
+        begun = end if lock else 0
+        gained += gain
     return gained, begun
