@@ -16,6 +16,9 @@ LARGEST_KEY = 2**62
 #: With at most so many combinations for each tuple, a table of all of them is faster than hashing.
 _DIRECT = 8
 
+#: Keys of such a table fit 32 bits, with which twice as many are made at once.
+_LARGEST_TABLE = 2**31
+
 
 def combine(codes: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
     """One integer for each tuple of codes, equal exactly for equal tuples.
@@ -79,10 +82,10 @@ def group_rows(
     span = prod(widths)
     if span >= LARGEST_KEY:
         return group(combine([codes[row] for row in rows]), counts)
-    keys = _keys()(codes, np.array(rows, dtype=np.int64), np.array(widths, dtype=np.int64))
-    if span > _DIRECT * max(len(counts), 1024):
-        return group(keys, counts)
-    classes, sizes = _direct()(keys, span, counts)
+    chosen, radices = np.array(rows, dtype=np.int64), np.array(widths, dtype=np.int64)
+    if span > min(_DIRECT * max(len(counts), 1024), _LARGEST_TABLE):
+        return group(_keys()(codes, chosen, radices), counts)
+    classes, sizes = _direct()(codes, chosen, radices, span, counts)
     return classes, sizes
 
 
@@ -147,13 +150,20 @@ def _keys() -> Any:
 
 @cache
 def _direct() -> Any:
-    """Grouping of keys below a small bound."""
+    """Grouping of tuples whose keys are below a small bound."""
     import numba
 
     @numba.njit(cache=True)
-    def kernel(keys: Any, span: Any, counts: Any) -> Any:  # pragma: no cover - compiled
-        n = len(keys)
+    def kernel(codes: Any, rows: Any, widths: Any, span: Any, counts: Any) -> Any:  # pragma: no cover
+        n = len(counts)
+        keys = np.zeros(n, dtype=np.uint32)
+        for j in range(len(rows)):
+            row, width = codes[rows[j]], np.uint32(widths[j])
+            if width > 1:
+                for i in range(n):
+                    keys[i] = np.uint32(keys[i] * width + row[i])
         table = np.full(span, -1, dtype=np.int32)
+        classes = np.empty(n, dtype=np.int64)
         sizes = np.zeros(min(n, span), dtype=np.int64)
         found = 0
         for i in range(n):
@@ -162,8 +172,8 @@ def _direct() -> Any:
                 at = found
                 table[keys[i]] = found
                 found += 1
-            keys[i] = at
+            classes[i] = at
             sizes[at] += counts[i]
-        return keys, sizes[:found].copy()
+        return classes, sizes[:found].copy()
 
     return kernel

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from math import prod
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +50,7 @@ class Checked:
     @cached_property
     def suppressed(self) -> int:
         """The rows of the classes that do not stay."""
-        return int(self.sizes[~self.stays].sum())
+        return self.least if self.stays is self.open else int(self.sizes[~self.stays].sum())
 
 
 class Grid:
@@ -65,6 +66,7 @@ class Grid:
             problem.ladders, problem.positions, problem.units.counts, problem.weights, problem.target
         )
         self.levels = tuple(_different(columns, column) for column in range(len(columns.heights)))
+        self._all_levels = [len(levels) for levels in self.levels] == columns.heights.tolist()
         self.top: Node = tuple(len(levels) - 1 for levels in self.levels)
         self.bottom: Node = (0,) * len(self.top)
         widths = [
@@ -77,6 +79,8 @@ class Grid:
         values = problem.positions + columns.offsets[:, None]
         self._values = np.ascontiguousarray(values[:, self._members].T, dtype=np.int32)
         self._nobody = np.zeros(len(columns.people))
+        self._kept: WeakKeyDictionary[Merged, tuple[NDArray[np.int64], NDArray[np.int32]]]
+        self._kept = WeakKeyDictionary()
         strict = [model for model in problem.models if model.absorbing and not model.whole]
         if problem.limit == 0:
             strict = [model for model in problem.models if model.absorbing or model.monotone]
@@ -92,6 +96,8 @@ class Grid:
 
     def named(self, node: Node) -> tuple[int, ...]:
         """The levels of a node as the ladders number them."""
+        if self._all_levels:
+            return node
         return tuple(levels[i] for levels, i in zip(self.levels, node, strict=True))
 
     def _matrix(self, widths: Sequence[Sequence[int]]) -> NDArray[np.unsignedinteger]:
@@ -159,12 +165,18 @@ class Grid:
         """The rows by value of the classes that do not hold, as ``people`` of the columns."""
         if holds.all():
             return self._nobody
-        base = checked.base
-        places = self._members if base.places is None else base.places[self._members]
+        starts, order = self._laid(checked.base)
         found: NDArray[np.float64] = _kernel()(
-            self._values, self.columns.people, places, holds[checked.merged], self._counts
+            self._values, self.columns.people, starts, order, holds, checked.merged, self._counts
         )
         return found
+
+    def _laid(self, base: Merged) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """The tuples in the order of the merged units they went to, and where each unit's begin."""
+        if base not in self._kept:
+            places = self._members if base.places is None else base.places[self._members]
+            self._kept[base] = _sorting()(places, len(base.units.counts))
+        return self._kept[base]
 
     def classes(self, node: Node, checked: Checked) -> Classes:
         """A checked node as measures see it."""
@@ -226,26 +238,57 @@ def _within(holds: NDArray[np.bool_], verdict: NDArray[np.bool_]) -> NDArray[np.
 
 
 @cache
+def _sorting() -> Any:
+    """Where the tuples of each unit begin, and the tuples in that order."""
+    import numba
+
+    @numba.njit(cache=True)
+    def kernel(places: Any, units: Any) -> Any:  # pragma: no cover - compiled
+        starts = np.zeros(units + 1, dtype=np.int64)
+        for unit in places:
+            starts[unit + 1] += 1
+        for unit in range(units):
+            starts[unit + 1] += starts[unit]
+        free = starts.copy()
+        order = np.empty(len(places), dtype=np.int32)
+        for i in range(len(places)):
+            order[free[places[i]]] = i
+            free[places[i]] += 1
+        return starts, order
+
+    return kernel
+
+
+@cache
 def _kernel() -> Any:
     """Counting the rows of suppressed units by value; numba is loaded when a search first needs it."""
     import numba
 
     @numba.njit(cache=True)
     def kernel(  # pragma: no cover - compiled
-        values: Any, people: Any, places: Any, stays: Any, counts: Any
+        values: Any, people: Any, starts: Any, order: Any, holds: Any, numbers: Any, counts: Any
     ) -> Any:
-        both = np.empty((2, len(places)), dtype=np.int32)
-        many = np.zeros(2, dtype=np.int64)
-        for i in range(len(places)):
-            side = np.int64(stays[places[i]])
-            both[side, many[side]] = i
-            many[side] += 1
+        units = np.empty(len(numbers), dtype=np.int32)
+        going, leaving = 0, 0
+        for unit in range(len(numbers)):
+            # Without a branch: which units go cannot be guessed.
+            units[going] = unit
+            going += not holds[numbers[unit]]
+        for unit in units[:going]:
+            leaving += starts[unit + 1] - starts[unit]
         # The fewer tuples are counted, and the others are the rest of the people.
-        fewer = many[1] < many[0]
+        fewer = 2 * leaving > len(order)
+        if fewer:
+            going = 0
+            for unit in range(len(numbers)):
+                units[going] = unit
+                going += holds[numbers[unit]]
         found = np.zeros(len(people), dtype=np.int64)
-        for i in both[int(fewer), : min(many)]:
-            for j in range(values.shape[1]):
-                found[values[i, j]] += counts[i]
+        for unit in units[:going]:
+            for at in range(starts[unit], starts[unit + 1]):
+                i = order[at]
+                for j in range(values.shape[1]):
+                    found[values[i, j]] += counts[i]
         return people - found if fewer else found.astype(np.float64)
 
     return kernel

@@ -28,7 +28,7 @@ _FEW = 256
 _SHARE = 0.8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Merged:
     """Units put together: ``matrix`` has their labels, ``places`` where each of the first units went."""
 

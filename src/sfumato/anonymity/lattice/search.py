@@ -70,11 +70,6 @@ class Box(NamedTuple):
     tight: bool = False
     tried: bool = False
 
-    @property
-    def size(self) -> int:
-        """The number of nodes."""
-        return prod(high - low + 1 for low, high in zip(self.low, self.high, strict=True))
-
 
 def search(problem: Problem, progress: Progress | None = None, checks: int = CHECKS) -> Solution:
     """The node with the least score among those that satisfy the models within the limit.
@@ -132,6 +127,10 @@ class Search:
         columns = self.grid.columns
         self._nobody = np.zeros(len(columns.people))
         covered = columns.sums(columns.leaves, columns.people) / columns.sizes[columns.owners]
+        firsts = columns.firsts.tolist()
+        self._places = [
+            [first + level for level in kept] for first, kept in zip(firsts, self.grid.levels, strict=True)
+        ]
         self._covered = self._by_column(covered)
         self._untouched = self.measure.costs(self._nobody)
         told = self._told_by_rows()
@@ -157,7 +156,7 @@ class Search:
             if not self._open(box):
                 self.boxes.clear()
             elif box.low == box.high:
-                self._settle(box.size)
+                self._settle(box.low, box.high)
             elif self._nested and not box.tight:
                 self._tighten(box)
             elif self.best is not None and box.bound == self.best[0] and not box.tried:
@@ -240,16 +239,12 @@ class Search:
 
     def _by_column(self, levels: NDArray[np.float64]) -> list[list[float]]:
         found = levels.tolist()
-        firsts = self.grid.columns.firsts.tolist()
-        return [
-            [found[first + level] for level in kept]
-            for first, kept in zip(firsts, self.grid.levels, strict=True)
-        ]
+        return [[found[at] for at in kept] for kept in self._places]
 
     def _bound(self, low: Node, high: Node, view: View) -> float:
-        cost = sum(
-            min(costs[first : last + 1]) for costs, first, last in zip(view.costs, low, high, strict=True)
-        )
+        cost = 0.0
+        for costs, first, last in zip(view.costs, low, high, strict=True):
+            cost += costs[first] if first == last else min(costs[first : last + 1])
         return self.measure.total(cost, view.rows)
 
     def _open(self, box: Box) -> bool:
@@ -262,28 +257,30 @@ class Search:
         if self._open(box):
             heapq.heappush(self.boxes, box)
         else:
-            self._settle(box.size)
+            self._settle(box.low, box.high)
 
-    def _settle(self, nodes: int) -> None:
-        self._settled += nodes
+    def _settle(self, low: Node, high: Node) -> None:
+        """Count the nodes of a box, for whoever is told."""
+        if self._progress is not None:
+            self._settled += prod(last - first + 1 for first, last in zip(low, high, strict=True))
 
     def _split(self, box: Box) -> None:
         """Split at the top of the column that costs most there above its finest level in the box."""
-        column = max(
-            (j for j, (low, high) in enumerate(zip(box.low, box.high, strict=True)) if low < high),
-            key=lambda j: (self._rise(box.view.costs[j], box, j), self._rise(self._covered[j], box, j), -j),
-        )
+        column, most = -1, (-math.inf, -math.inf)
+        for j, (low, top) in enumerate(zip(box.low, box.high, strict=True)):
+            if low < top:
+                costs, covered = box.view.costs[j], self._covered[j]
+                rise = costs[top] - costs[low], covered[top] - covered[low]
+                if rise > most:
+                    column, most = j, rise
         top = box.high[column]
         self._push(moved(box.low, column, top), box.high, box.view, box.bound)
         high = moved(box.high, column, top - 1)
         view = self.visit(high)
         if view is None:
-            self._settle(prod(b - a + 1 for a, b in zip(box.low, high, strict=True)))
+            self._settle(box.low, high)
         else:
             self._push(box.low, high, view, box.bound, box.tried)
-
-    def _rise(self, costs: list[float], box: Box, column: int) -> float:
-        return costs[box.high[column]] - costs[box.low[column]]
 
     def _tighten(self, box: Box) -> None:
         """Bound a box by the classes of its finest node, with what its coarsest one suppresses."""

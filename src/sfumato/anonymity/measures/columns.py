@@ -161,9 +161,10 @@ class Columns:
 
         It is n times the entropy of the labels, and never falls when people are added.
         """
-        counts = np.bincount(self.labels, people[self.cells], len(self._label_levels))
+        of_cell = people[self.cells]
+        counts = np.bincount(self.labels, of_cell, len(self._label_levels))
         of_label = np.bincount(self._label_levels, _xlog2x(counts), len(self.starts))
-        totals = self.sums(np.ones(len(self.cells)), people)
+        totals = np.add.reduceat(of_cell, self.starts) if len(of_cell) else np.zeros(len(self.starts))
         return np.maximum(_xlog2x(totals) - of_label, 0)
 
     @cached_property

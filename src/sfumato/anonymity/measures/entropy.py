@@ -22,11 +22,10 @@ class Entropy(Additive):
     def __init__(self, columns: Columns) -> None:
         super().__init__(columns)
         spread = columns.spread(columns.people)
+        self._scale = len(columns.weights) * self._weights
         self._base = spread[columns.firsts][columns.owners] - spread
 
     def costs(self, gone: NDArray[np.float64], more: int = 0) -> NDArray[np.float64]:  # noqa: ARG002
         """Weighted bits, shape (levels,); more rows of which nothing is known add none for sure."""
-        found: NDArray[np.float64] = (
-            len(self._columns.weights) * self._weights * (self._base + self._columns.spread(gone))
-        )
+        found: NDArray[np.float64] = self._scale * (self._base + self._columns.spread(gone))
         return found

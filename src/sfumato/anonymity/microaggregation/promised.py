@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sfumato.anonymity.holding import holding
 from sfumato.anonymity.microaggregation.cluster import cluster, near_centres
 from sfumato.anonymity.microaggregation.points import checked, loss
+from sfumato.anonymity.of_people import WHOSE
 from sfumato.classes.contingency import Sensitive
 from sfumato.classes.grouping import combine, group
 from sfumato.classes.table import ClassTable, Units
@@ -125,18 +126,19 @@ def promised(
 def _of_sizes(points: NDArray[np.float64], k: int, promise: Promise) -> Iterator[NDArray[np.int64]]:
     """Classes that ignore the sensitive values, larger and larger as long as that loses less in the end."""
     size, least, worse = float(k), np.inf, 0
-    best: NDArray[np.int64] | None = None
+    best = 0
     while worse < _PATIENCE and 2 * size <= len(points):
-        classes = cluster(points, int(size), _ROUGH)
+        # Sizes are told apart without the search, which takes most of the time.
+        classes = cluster(points, int(size), 0)
         lost = loss(points, _merged(points, classes, promise))
         worse = 0 if lost < least else worse + 1
         if lost < least:
-            best, least = classes, lost
+            best, least = int(size), lost
         if promise.holds(classes, int(classes.max()) + 1).all():
             break
         size = max(size * _GROWTH, size + 1)
-    if best is not None:
-        yield best
+    if best:
+        yield cluster(points, best, _ROUGH)
 
 
 def _of_strata(points: NDArray[np.float64], k: int, promise: Promise) -> Iterator[NDArray[np.int64]]:
@@ -147,7 +149,9 @@ def _of_strata(points: NDArray[np.float64], k: int, promise: Promise) -> Iterato
     from sfumato.anonymity.microaggregation.closeness_kernels import stratify
     from sfumato.anonymity.microaggregation.cluster_kernels import split
 
-    for column in promise.sensitive.values():
+    for name, column in promise.sensitive.items():
+        if name == WHOSE:
+            continue
         order = np.lexsort(column.codes[None] if column.tree is None else column.tree[:, column.codes])
         strata = _enough(order, promise, k)
         each = -(-k // strata)
@@ -281,6 +285,10 @@ def _improved(
         return classes
     alike = promise.alike if promise.sensitive else np.zeros(len(classes), dtype=np.int64)
     banned = np.zeros(len(classes), dtype=bool)
+    # When each class changed last, and at the end the time.
+    changed = np.zeros(len(sizes) + 1, dtype=np.int64)
+    near = near_centres(_centres(points, classes, sizes), 0)
+    alike_at = np.full(near.shape, -1)
     room = 2 * max(int(sizes.max()), k)
     least = 1e-12 * float((points**2).sum()) / len(points)
     left = np.inf
@@ -290,14 +298,29 @@ def _improved(
             before, left = left, within(laid)
             if left > (1 - _WORTH) * before:
                 break
-            near = near_centres(laid.centres, turn // _STEADY)
+            last, near = near, near_centres(laid.centres, turn // _STEADY)
+            alike_at, other_at = _carried(last, alike_at, near), np.full(near.shape, -1)
             banned[:] = False
-        swap_alike(laid, near, alike, least)
+        swap_alike(laid, near, alike, least, changed, alike_at)
         classes = laid.classes
-        pairs = propose(laid, near, alike, banned, k, least)
+        pairs = propose(laid, near, alike, banned, k, least, changed, other_at)
         if len(pairs):
-            classes = _kept(classes, pairs, banned, len(sizes), promise)
+            kept = _kept(classes, pairs, banned, len(sizes), promise)
+            (moved,) = np.nonzero(kept != classes)
+            changed[-1] += 1
+            changed[classes[moved]] = changed[kept[moved]] = changed[-1]
+            classes = kept
     return classes
+
+
+def _carried(
+    last: NDArray[np.int64], looked: NDArray[np.int64], near: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """What is known of each class and those that were near it, for those near it now."""
+    found = np.full(near.shape, -1)
+    for place in range(last.shape[1]):
+        found = np.where(near == last[:, place, None], looked[:, place, None], found)
+    return found
 
 
 def _kept(

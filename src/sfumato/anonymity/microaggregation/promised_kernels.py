@@ -29,13 +29,23 @@ def centre(p: Any, c: Any) -> Any:  # pragma: no cover - compiled
 
 
 @numba.njit(cache=True)
-def swap_alike(p: Any, near: Any, alike: Any, least: Any) -> Any:  # pragma: no cover - compiled
-    """Swap rows of one number ``alike`` between near classes where that saves; how many were swapped."""
+def swap_alike(
+    p: Any, near: Any, alike: Any, least: Any, changed: Any, looked: Any
+) -> Any:  # pragma: no cover - compiled
+    """Swap rows of one number ``alike`` between near classes where that saves; how many were swapped.
+
+    ``changed`` has when each class changed last, and at its end the time; ``looked`` when nothing was found
+    between a class and each near one: it is looked at again when one of them has changed.
+    """
     room = p.members.shape[1]
     to_a, to_b = np.empty(room), np.empty(room)
     done = 0
     for a in range(len(p.sizes)):
-        for b in near[a]:
+        for v in range(near.shape[1]):
+            b = near[a, v]
+            if looked[a, v] >= max(changed[a], changed[b]):
+                continue
+            looked[a, v] = changed[-1]
             pulls(p, a, b, to_a, to_b)
             for u in range(p.sizes[a]):
                 x, best, at = p.members[a, u], -least, -1
@@ -55,17 +65,20 @@ def swap_alike(p: Any, near: Any, alike: Any, least: Any) -> Any:  # pragma: no 
                     centre(p, a)
                     centre(p, b)
                     pulls(p, a, b, to_a, to_b)
+                    changed[-1] += 1
+                    changed[a] = changed[b] = changed[-1]
                     done += 1
     return done
 
 
 @numba.njit(cache=True)
 def propose(
-    p: Any, near: Any, alike: Any, banned: Any, k: Any, least: Any
+    p: Any, near: Any, alike: Any, banned: Any, k: Any, least: Any, changed: Any, looked: Any
 ) -> Any:  # pragma: no cover - compiled
     """The changes that save most, at most one a class: x, y (-1 if x only moves), their classes.
 
-    A banned row changes places with one of the same number ``alike`` only.
+    A banned row changes places with one of the same number ``alike`` only; ``changed`` and ``looked`` as for
+    :func:`swap_alike`, as long as no row is banned no longer.
     """
     room = p.members.shape[1]
     to_a, to_b = np.empty(room), np.empty(room)
@@ -74,9 +87,13 @@ def propose(
     made = 0
     for a in range(len(p.sizes)):
         best, x_best, y_best, b_best = -least, -1, -1, -1
-        for b in near[a]:
-            if used[a] or used[b]:
+        for v in range(near.shape[1]):
+            b = near[a, v]
+            if used[a] or used[b] or looked[a, v] >= max(changed[a], changed[b]):
                 continue
+            # Beside something better, what would do by itself may be passed over.
+            if x_best < 0:
+                looked[a, v] = changed[-1]
             pulls(p, a, b, to_a, to_b)
             na, nb = p.sizes[a], p.sizes[b]
             for u in range(na):
@@ -97,6 +114,8 @@ def propose(
                     change -= apart(p.points, x, p.points, y) * (1 / na + 1 / nb)
                     if change < best:
                         best, x_best, y_best, b_best = change, x, y, b
+            if x_best >= 0:
+                looked[a, v] = -1
         if x_best >= 0:
             used[a] = used[b_best] = True
             found[made, 0], found[made, 1], found[made, 2], found[made, 3] = x_best, y_best, a, b_best

@@ -1,10 +1,11 @@
 """Cuts of nodes: the compiled kernels of a top-down partition.
 
-A node's points lie together in the order of each axis. To find its cuts, neighbours that no cut parts
-are put into groups, an axis at a time, and what each group covers on all axes is summed up; then two
-sweeps over the groups, up and down, give the cost of both sides of every cut. The module loads numba:
-import it inside functions. The functions are no closures: those that numba keeps on disk are found again
-only if they are not.
+A node's points lie together, in the order of each axis that has to be sorted. To find its cuts, points
+that no cut parts are put into groups, an axis at a time, and what each group covers on all axes is summed
+up; then two sweeps over the groups, up and down, give the cost of both sides of every cut. Values of
+narrow sets are bits, and those of several axes share a word: what they cover is united at once. The module
+loads numba: import it inside functions. The functions are no closures: those that numba keeps on disk are
+found again only if they are not. Those that are short and called often are put into their callers.
 """
 
 from __future__ import annotations
@@ -17,9 +18,6 @@ import numpy as np
 #: An axis of a node is cut at no more places than this; finer ones come up again in its parts.
 PLACES = 256
 
-#: What a group covers on other axes is looked up for no more than about so many points of a node.
-SEEN = 2048
-
 #: The exponent of a cut's entropy in its score. A cut is worth what it gains, but an even one leaves
 #: more to be gained below; of the exponents 0 to 1 this was the best on Adult at k = 5 and 50.
 EVENNESS = 0.2
@@ -29,7 +27,7 @@ NONE = np.int32(2147483647)
 
 
 @numba.njit(cache=True)
-def bits(word: Any) -> Any:  # pragma: no cover - compiled
+def ones(word: Any) -> Any:  # pragma: no cover - compiled
     """The number of bits set."""
     word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
     word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
@@ -37,65 +35,65 @@ def bits(word: Any) -> Any:  # pragma: no cover - compiled
     return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
-@numba.njit(cache=True)
-def loss(space: Any, j: Any, low: Any, high: Any, distinct: Any) -> Any:  # pragma: no cover - compiled
-    """What a label of axis j loses that covers ranks from low to high, or so many distinct values."""
-    kinds, starts, weights, numbers, labels, losses = space
-    if kinds[j] == 2:
-        return (distinct - 1) * weights[j]
-    at = starts[j]
-    if kinds[j] == 0:
+@numba.njit(cache=True, inline="always")
+def loss(space: Any, j: Any, low: Any, high: Any) -> Any:  # pragma: no cover - compiled
+    """What a label of axis j loses that covers ranks from low to high; the axis is no set."""
+    at, share = space[1][j], 1.0
+    if space[0][j] == 0:
+        top = space[3][at + high]
         if low == high:
-            return 0.0
-        top = numbers[at + high]
-        return weights[j] if np.isnan(top) else (top - numbers[at + low]) * weights[j]
-    for level in range(len(labels)):
-        if labels[level, at + low] == labels[level, at + high]:
-            return losses[level, at + low] * weights[j]
-    return weights[j]
+            share = 0.0
+        elif not np.isnan(top):
+            share = top - space[3][at + low]
+    else:
+        for level in range(len(space[4])):
+            if space[4][level, at + low] == space[4][level, at + high]:
+                share = space[5][level, at + low]
+                break
+    return share * space[2][j]
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, inline="always")
 def total(
-    space: Any, words: Any, axes: Any, covers: Any, row: Any, own: Any, distinct: Any
+    space: Any, bits: Any, axes: Any, covers: Any, row: Any, own: Any, distinct: Any
 ) -> Any:  # pragma: no cover - compiled
-    """What a cover loses over some axes; ``distinct`` is the exact number of values of axis ``own``."""
-    lows, highs, masks = covers
-    kinds, _, weights = space[0], space[1], space[2]
+    """What a cover loses over some axes: narrow sets, wide ones and others.
+
+    ``distinct`` is the number of values of axis ``own`` if that is a wide set.
+    """
     found = 0.0
-    for j in axes:
-        if kinds[j] != 2:
-            found += loss(space, j, lows[row, j], highs[row, j], 0)
-            continue
+    for j in axes[0]:
+        found += (ones(covers[2][row, bits[0][j]] & bits[3][j]) - 1) * space[2][j]
+    for j in axes[1]:
         several = distinct
         if j != own:
-            several = bits(masks[row, words[j]])
-            for w in range(words[j] + 1, words[j + 1]):
-                several += bits(masks[row, w])
-        found += (several - 1) * weights[j]
+            several = 0
+            for w in range(bits[0][j], bits[1][j]):
+                several += ones(covers[2][row, w])
+        found += (several - 1) * space[2][j]
+    for j in axes[2]:
+        found += loss(space, j, covers[0][row, j], covers[1][row, j])
     return found
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, inline="always")
 def add(others: Any, covers: Any, one: Any, other: Any, into: Any) -> Any:  # pragma: no cover - compiled
     """The union of two covers; ``others`` are the axes that are not sets."""
-    lows, highs, masks = covers
-    for w in range(masks.shape[1]):
-        masks[into, w] = masks[one, w] | masks[other, w]
+    for w in range(covers[2].shape[1]):
+        covers[2][into, w] = covers[2][one, w] | covers[2][other, w]
     for j in others:
-        lows[into, j] = min(lows[one, j], lows[other, j])
-        highs[into, j] = max(highs[one, j], highs[other, j])
+        covers[0][into, j] = min(covers[0][one, j], covers[0][other, j])
+        covers[1][into, j] = max(covers[1][one, j], covers[1][other, j])
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, inline="always")
 def clear(others: Any, covers: Any, row: Any) -> Any:  # pragma: no cover - compiled
     """A cover of nothing."""
-    lows, highs, masks = covers
-    for w in range(masks.shape[1]):
-        masks[row, w] = 0
+    for w in range(covers[2].shape[1]):
+        covers[2][row, w] = 0
     for j in others:
-        lows[row, j] = NONE
-        highs[row, j] = -1
+        covers[0][row, j] = NONE
+        covers[1][row, j] = -1
 
 
 @numba.njit(cache=True)
@@ -125,6 +123,20 @@ def grouped(space: Any, points: Any, order: Any, a: Any, groups: Any) -> Any:  #
 
 
 @numba.njit(cache=True)
+def valued(points: Any, order: Any, a: Any, present: Any, shift: Any, groups: Any) -> Any:  # pragma: no cover
+    """Number the points of a narrow set by value; how many values are ``present`` as bits."""
+    place = np.empty(64, dtype=np.int32)
+    number = 0
+    for x in range(64):
+        place[x] = number
+        if (present >> np.uint64(x)) & np.uint64(1):
+            number += 1
+    for i in range(len(order)):
+        groups[i] = place[points[order[i], a] + shift]
+    return number
+
+
+@numba.njit(cache=True)
 def parted(
     kind: Any, order: Any, counts: Any, groups: Any, number: Any, sizes: Any, rows: Any, least: Any
 ) -> Any:  # pragma: no cover - compiled
@@ -132,23 +144,22 @@ def parted(
     sizes[:number] = 0
     for i in range(len(order)):
         sizes[groups[i]] += counts[order[i]]
-    left = 0
-    small = True
+    left, largest = 0, 0
     for g in range(number):
         left += sizes[g]
+        largest = max(largest, sizes[g])
         if least <= left <= rows - least or (kind != 0 and least <= sizes[g] <= rows - least):
             return True
-        small = small and sizes[g] < least
     # Sets of small groups are put together in other orders than this.
-    return kind == 2 and small
+    return kind == 2 and largest < least
 
 
 @numba.njit(cache=True)
 def gathered(
-    words: Any,
-    sets: Any,
-    others: Any,
+    bits: Any,
+    axes: Any,
     points: Any,
+    marks: Any,
     hits: Any,
     order: Any,
     groups: Any,
@@ -157,25 +168,28 @@ def gathered(
     covers: Any,
 ) -> Any:  # pragma: no cover - compiled
     """What each group covers, and how many people of each target value it has."""
+    firsts, ends = bits[0], bits[1]
     lows, highs, masks = covers
+    _, wide, others = axes
     spread[:number] = 0
     for g in range(number):
         clear(others, covers, g)
-    step = 1 + len(order) // SEEN
-    for i in range(len(order)):
-        p, g = order[i], groups[i]
-        for t in range(hits.shape[1]):
-            spread[g, t] += hits[p, t]
-        # The first and the last of a group tell what it covers on its own axis.
-        if i % step and g == groups[i - 1] and i + 1 < len(order) and g == groups[i + 1]:
-            continue
-        for j in sets:
-            x = points[p, j]
-            w = words[j] + ((x >> 6) & (words[j + 1] - words[j] - 1))
-            masks[g, w] |= np.uint64(1) << np.uint64(x & 63)
-        for j in others:
-            lows[g, j] = min(lows[g, j], points[p, j])
-            highs[g, j] = max(highs[g, j], points[p, j])
+    for w in range(marks.shape[1]):
+        for i in range(len(order)):
+            masks[groups[i], w] |= marks[order[i], w]
+    for j in wide:
+        for i in range(len(order)):
+            x = points[order[i], j]
+            w = firsts[j] + ((x >> 6) & (ends[j] - firsts[j] - 1))
+            masks[groups[i], w] |= np.uint64(1) << np.uint64(x & 63)
+    for j in others:
+        for i in range(len(order)):
+            x, g = points[order[i], j], groups[i]
+            lows[g, j] = min(lows[g, j], x)
+            highs[g, j] = max(highs[g, j], x)
+    for t in range(hits.shape[1]):
+        for i in range(len(order)):
+            spread[groups[i], t] += hits[order[i], t]
 
 
 @numba.njit(cache=True)
@@ -210,14 +224,28 @@ def purity(first: Any, second: Any, sign: Any, rows: Any) -> Any:  # pragma: no 
 
 
 @numba.njit(cache=True)
+def united(marks: Any, counts: Any, part: Any, present: Any) -> Any:  # pragma: no cover - compiled
+    """The people of a node, and the values of narrow sets that it has."""
+    rows = 0
+    present[:] = 0
+    for p in part:
+        rows += counts[p]
+        for w in range(marks.shape[1]):
+            present[w] |= marks[p, w]
+    return rows
+
+
+@numba.njit(cache=True)
 def propose(
     space: Any,
-    words: Any,
+    bits: Any,
     points: Any,
+    marks: Any,
     counts: Any,
     hits: Any,
     focus: Any,
     order: Any,
+    lines: Any,
     begins: Any,
     ends: Any,
     least: Any,
@@ -227,7 +255,9 @@ def propose(
 ) -> Any:  # pragma: no cover - compiled
     """The cuts of each node, ranked ``first`` to ``last`` by score: how many there are.
 
-    ``side[t, p]`` says whether point p lies left of cut ``first + t`` of its node.
+    ``marks`` has the values of narrow sets as bits; axis j is sorted in the line ``lines[j]`` of ``order``,
+    those in the first one are not. ``side[t, p]`` says whether point p lies left of cut ``first + t`` of
+    its node.
     """
     kinds = space[0]
     n, d = points.shape
@@ -237,50 +267,59 @@ def propose(
     places = np.empty((2 * d, most), dtype=np.int32)
     # Covers of each group, of what lies after it, of what lies before, and of all but one group.
     after, now, rest = most, 2 * most + 1, 2 * most + 2
-    shape = (2 * most + 3, words[d])
+    words = max(marks.shape[1], bits[1].max())
     covers = (
         np.empty((2 * most + 3, d), np.int32),
         np.empty((2 * most + 3, d), np.int32),
-        np.zeros(shape, np.uint64),
+        np.zeros((2 * most + 3, words), np.uint64),
     )
+    present = np.empty(marks.shape[1], dtype=np.uint64)
     sizes, rate = np.empty(most, dtype=np.int64), np.empty(most)
     spread = np.zeros((most, hits.shape[1]))
     before, all_hits = np.zeros(hits.shape[1]), np.zeros(hits.shape[1])
     ways = np.empty(most, dtype=np.int64)
     scores = np.empty(4 * most * d)
     cuts = np.empty((4 * most * d, 2), dtype=np.int64)
-    active, inner, outer = np.empty((3, d), dtype=np.int64)
+    active, narrow, wide, other = np.empty((4, d), dtype=np.int64)
     for node in range(len(begins)):
         start, end = begins[node], ends[node]
-        rows = 0
-        for i in range(start, end):
-            rows += counts[order[0, i]]
+        rows = united(marks, counts, order[0, start:end], present)
         if rows < 2 * least:
             continue
-        number = several = apart = 0
+        number = narrows = wides = apart = 0
         for j in range(d):
-            if points[order[j, start], j] != points[order[j, end - 1], j]:
-                active[number] = j
-                number += 1
-                if kinds[j] == 2:
-                    inner[several] = j
-                    several += 1
-                else:
-                    outer[apart] = j
-                    apart += 1
-        axes = active[:number]
-        sets, others = inner[:several], outer[:apart]
+            line = lines[j]
+            if line == 0:
+                differ = ones(present[bits[0][j]] & bits[3][j]) > 1
+            else:
+                differ = points[order[line, start], j] != points[order[line, end - 1], j]
+            if not differ:
+                continue
+            active[number] = j
+            number += 1
+            if line == 0:
+                narrow[narrows] = j
+                narrows += 1
+            elif kinds[j] == 2:
+                wide[wides] = j
+                wides += 1
+            else:
+                other[apart] = j
+                apart += 1
+        axes = narrow[:narrows], wide[:wides], other[:apart]
+        others = axes[2]
         found = 0
         # Where only the best cut is asked for, one that gains no more than this cannot be it.
         bar, reach = 1e-12 * rows, (rows * np.log(2.0)) ** EVENNESS
-        for a in axes:
-            part = order[a, start:end]
-            number = grouped(space, points, part, a, groups[a, start:end])
-            if number < 2 or not parted(
-                kinds[a], part, counts, groups[a, start:end], number, sizes, rows, least
-            ):
+        for a in active[:number]:
+            part, group = order[lines[a], start:end], groups[a, start:end]
+            if lines[a] == 0:
+                number = valued(points, part, a, present[bits[0][a]] & bits[3][a], bits[2][a], group)
+            else:
+                number = grouped(space, points, part, a, group)
+            if number < 2 or not parted(kinds[a], part, counts, group, number, sizes, rows, least):
                 continue
-            gathered(words, sets, others, points, hits, part, groups[a, start:end], number, spread, covers)
+            gathered(bits, axes, points, marks, hits, part, group, number, spread, covers)
             for way in range(2 if kinds[a] == 2 and hits.shape[1] > 0 else 1):
                 if kinds[a] != 2:
                     ways[:number] = np.arange(number)
@@ -294,7 +333,7 @@ def propose(
                     g = ways[i]
                     places[2 * a + way, g] = i
                     add(others, covers, g, after + i + 1, after + i)
-                whole = rows * total(space, words, axes, covers, after, a, number)
+                whole = rows * total(space, bits, axes, covers, after, a, number)
                 if focus > 0:
                     all_hits[:] = 0
                     for g in range(number):
@@ -303,41 +342,43 @@ def propose(
                 clear(others, covers, now)
                 before[:] = 0
                 left = 0
-                for i in range(number):
+                # In turn each group by itself, but for the ends, and all up to it.
+                for turn in range(2 * number):
+                    i, alone = turn // 2, turn % 2 == 0
                     g = ways[i]
-                    out = rows - sizes[g]
-                    if kinds[a] != 0 and 0 < i < number - 1 and sizes[g] >= least and out >= least:
-                        add(others, covers, now, after + i + 1, rest)
-                        gain = whole - sizes[g] * total(space, words, axes, covers, g, a, 1)
+                    if alone:
+                        if kinds[a] == 0 or i == 0 or i == number - 1:
+                            continue
+                        here = sizes[g]
+                    else:
+                        left += sizes[g]
+                        here = left
+                        add(others, covers, now, g, now)
                         if focus > 0:
-                            gain += focus * purity(spread[g], spread[g], 0, sizes[g])
-                            gain += focus * purity(all_hits, spread[g], -1, out)
-                        if gain > bar:
-                            gain -= out * total(space, words, axes, covers, rest, a, number - 1)
-                        if gain > bar:
-                            scores[found] = worth(gain, sizes[g], out)
-                            cuts[found, 0], cuts[found, 1] = 2 * a + way, -1 - i
-                            if last == 1:
-                                bar = max(bar, scores[found] / reach)
-                            found += 1
-                    left += sizes[g]
-                    out = rows - left
-                    add(others, covers, now, g, now)
+                            before += spread[g]
+                    out = rows - here
+                    if here < least or out < least:
+                        continue
+                    distinct = 1 if alone else i + 1
+                    gain = whole - here * total(space, bits, axes, covers, g if alone else now, a, distinct)
                     if focus > 0:
-                        before += spread[g]
-                    if left >= least and out >= least:
-                        gain = whole - left * total(space, words, axes, covers, now, a, i + 1)
-                        if focus > 0:
-                            gain += focus * purity(before, before, 0, left)
-                            gain += focus * purity(all_hits, before, -1, out)
-                        if gain > bar:
-                            gain -= out * total(space, words, axes, covers, after + i + 1, a, number - i - 1)
-                        if gain > bar:
-                            scores[found] = worth(gain, left, out)
-                            cuts[found, 0], cuts[found, 1] = 2 * a + way, i
-                            if last == 1:
-                                bar = max(bar, scores[found] / reach)
-                            found += 1
+                        mine = spread[g] if alone else before
+                        gain += focus * purity(mine, mine, 0, here)
+                        gain += focus * purity(all_hits, mine, -1, out)
+                    if gain <= bar:
+                        continue
+                    beyond = after + i + 1
+                    if alone:
+                        add(others, covers, now, beyond, rest)
+                        beyond = rest
+                    gain -= out * total(space, bits, axes, covers, beyond, a, number - distinct)
+                    if gain <= bar:
+                        continue
+                    scores[found] = worth(gain, here, out)
+                    cuts[found, 0], cuts[found, 1] = 2 * a + way, -1 - i if alone else i
+                    if last == 1:
+                        bar = max(bar, scores[found] / reach)
+                    found += 1
         proposed[node] = found
         if found == 0:
             continue
@@ -350,7 +391,7 @@ def propose(
             a = which // 2
             for i in range(start, end):
                 place = places[which, groups[a, i]]
-                side[t - first, order[a, i]] = place == -1 - at if at < 0 else place <= at
+                side[t - first, order[lines[a], i]] = place == -1 - at if at < 0 else place <= at
     return proposed
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,60 @@ from sfumato.anonymity.partition.problem import Axis
 
 #: How the labels of an axis cover values: by an interval of numbers, by a label of a ladder, by a set.
 INTERVAL, TREE, SET = 0, 1, 2
+
+#: Words of 64 bits for the values of one wide set in a node's summary; beyond them values share bits.
+_WORDS = 16
+
+#: A set of at most so many values is narrow: its bits lie in one word, beside those of others.
+_NARROW = 64
+
+
+@dataclass(frozen=True)
+class Bits:
+    """Which bits of a summary say what values of each set it covers.
+
+    Axis j has the words from ``firsts[j]`` to before ``ends[j]``; a narrow one has of its word the bits
+    ``fields[j]``, from ``shifts[j]`` on. Narrow axes have the first ``narrow`` words together, a wide one
+    has a power of two of its own. All but ``narrow`` have shape (columns,).
+    """
+
+    firsts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    shifts: NDArray[np.int64]
+    fields: NDArray[np.uint64]
+    narrow: int
+
+    @classmethod
+    def of(cls, space: Space) -> Bits:
+        """Bits for the sets of a space."""
+        firsts, ends, shifts = np.zeros((3, len(space.kinds)), dtype=np.int64)
+        fields = np.zeros(len(space.kinds), dtype=np.uint64)
+        used = 0
+        for j in np.flatnonzero(space.narrow):
+            width = int(space.widths[j])
+            if used % 64 + width > 64:
+                used += 64 - used % 64
+            firsts[j], shifts[j], ends[j] = used // 64, used % 64, used // 64 + 1
+            fields[j] = ((1 << width) - 1) << (used % 64)
+            used += width
+        narrow = words = -(-used // 64)
+        for j in np.flatnonzero(space.wide):
+            firsts[j] = words
+            words += int(min(_WORDS, 2 ** np.ceil(np.log2(space.widths[j] / 64))))
+            ends[j] = words
+        return cls(firsts, ends, shifts, fields, narrow)
+
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """The bits as the kernels take them."""
+        return self.firsts, self.ends, self.shifts, self.fields
+
+    def marks(self, space: Space, points: NDArray[np.int32]) -> NDArray[np.uint64]:
+        """The values of narrow sets of some points, shape (points, narrow words)."""
+        found = np.zeros((len(points), self.narrow), dtype=np.uint64)
+        for j in np.flatnonzero(space.narrow):
+            found[:, self.firsts[j]] |= np.uint64(1) << (points[:, j] + self.shifts[j]).astype(np.uint64)
+        return found
 
 
 @dataclass(frozen=True)
@@ -73,6 +128,18 @@ class Space:
             losses,
             tuple(ranks for _, ranks in laid),
         )
+
+    @property
+    def narrow(self) -> NDArray[np.bool_]:
+        """The axes that are sets of few values, shape (columns,)."""
+        found: NDArray[np.bool_] = (self.kinds == SET) & (self.widths <= _NARROW)
+        return found
+
+    @property
+    def wide(self) -> NDArray[np.bool_]:
+        """The axes that are sets of many values, shape (columns,)."""
+        found: NDArray[np.bool_] = (self.kinds == SET) & (self.widths > _NARROW)
+        return found
 
     def points(self, positions: NDArray[np.int64]) -> NDArray[np.int32]:
         """The ranks of units, shape (columns, units) -> (units, columns), rows lying together."""

@@ -8,20 +8,15 @@ columns together falls, and members then move between neighbouring classes as lo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sfumato.anonymity.holding import holding
-from sfumato.anonymity.models.k_anonymity import KAnonymity
 from sfumato.anonymity.partition.problem import Assignment, Problem
-from sfumato.anonymity.partition.split_space import SET, Space
-from sfumato.classes.contingency import Sensitive
-from sfumato.classes.grouping import combine, group
-from sfumato.classes.table import ClassTable, Units
-from sfumato.contracts import PrivacyModel
+from sfumato.anonymity.partition.split_leaves import moved
+from sfumato.anonymity.partition.split_work import Work, some
 from sfumato.core.errors import InputError
 
 #: The cuts of a node that are tried, best first, in batches of these ranks, before it becomes a class.
@@ -29,12 +24,6 @@ _TRIES = ((0, 1), (1, 8), (8, 64))
 
 #: Rows of the tables that cuts are checked in, at most or for one cut of each node.
 _BATCH = 4_000_000
-
-#: Neighbours on either side, in the order of a pass, whose classes a member may join.
-_WINDOW = 2
-
-#: Words of 64 bits for the values of one column in a node's summary; beyond them values share bits.
-_WORDS = 16
 
 #: Target values that a split tells apart; the rarest ones count as one.
 _TARGETS = 32
@@ -76,8 +65,8 @@ def split(
     (staying,) = np.nonzero(problem.units.counts > 0)
     if not len(staying):
         return Assignment.whole(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
-    units = _some(problem.units, staying)
-    work = _Work.of(problem, units, staying, weights)
+    units = some(problem.units, staying)
+    work = Work.of(problem, units, staying, weights)
     if not holding(problem.models, units.classes(np.zeros(len(staying), dtype=np.int64), 1)).all():
         raise InputError(
             "anonymity-impossible",
@@ -87,91 +76,11 @@ def split(
         )
     hits = _hits(target if target is None else target[staying], work)
     numbers = _cut(work, hits, float(focus) if target is not None else 0.0, progress)
-    found = _moved(work, numbers, strict, passes)
+    found = moved(work, numbers, strict, passes)
     return Assignment(staying[found.units], found.classes, found.counts)
 
 
-@dataclass(frozen=True)
-class _Work:
-    """A problem laid out for the kernels.
-
-    Units of equal ranks are one point: ``points`` has their ranks, shape (points, columns), ``counts``
-    the people of each, ``point`` the point of each unit. ``least`` people are in every class; ``local``
-    models look at a class by itself beyond that, ``whole`` says that others look at all classes.
-    """
-
-    space: Space
-    units: Units
-    models: Sequence[PrivacyModel]
-    local: Sequence[PrivacyModel]
-    whole: bool
-    least: int
-    ranks: NDArray[np.int32]
-    point: NDArray[np.int64]
-    points: NDArray[np.int32]
-    counts: NDArray[np.int64]
-
-    @classmethod
-    def of(
-        cls,
-        problem: Problem,
-        units: Units,
-        staying: NDArray[np.int64],
-        weights: NDArray[np.float64] | None,
-    ) -> _Work:
-        columns = len(problem.axes)
-        shares = np.ones(columns) if weights is None else weights
-        space = Space.of(problem.axes, shares / max(1e-300, float(shares.sum())))
-        ranks = space.points(problem.positions[:, staying])
-        point, counts = (
-            group(combine([column.astype(np.int64) for column in ranks.T]), units.counts)
-            if columns
-            else (np.zeros(len(staying), dtype=np.int64), np.array([units.rows]))
-        )
-        firsts = np.unique(point, return_index=True)[1]
-        return cls(
-            space,
-            units,
-            problem.models,
-            [model for model in problem.models if not model.whole and not _least(model)],
-            any(model.whole for model in problem.models),
-            max([1, *map(_least, problem.models)]),
-            ranks,
-            point,
-            np.ascontiguousarray(ranks[firsts]),
-            counts,
-        )
-
-    @property
-    def arrays(self) -> tuple[Any, ...]:
-        """The space as the kernels take it."""
-        space = self.space
-        return space.kinds, space.starts, space.weights, space.numbers, space.labels, space.losses
-
-    @property
-    def words(self) -> NDArray[np.int64]:
-        """Where each axis's bits begin in a summary, and their end; a power of two of words each."""
-        needed = np.minimum(_WORDS, 2 ** np.ceil(np.log2(np.maximum(1, self.space.widths / 64))))
-        return np.concatenate([[0], np.cumsum(np.where(self.space.kinds == SET, needed, 0))]).astype(np.int64)
-
-
-def _least(model: Any) -> int:
-    """The k of k-anonymity itself, which says all that it asks; 0 of any other model."""
-    return model.k if type(model) is KAnonymity else 0
-
-
-def _some(units: Units, chosen: NDArray[np.int64]) -> Units:
-    """Some of the units; the people of a population have no place in classes of one's own."""
-    return Units(
-        units.counts[chosen],
-        {
-            name: Sensitive(column.codes[chosen], column.overall, column.tree)
-            for name, column in units.sensitive.items()
-        },
-    )
-
-
-def _hits(target: NDArray[np.int64] | None, work: _Work) -> NDArray[np.float64]:
+def _hits(target: NDArray[np.int64] | None, work: Work) -> NDArray[np.float64]:
     """The people of each point with each target value, the commonest first, shape (points, values)."""
     if target is None:
         return np.zeros((len(work.counts), 0))
@@ -184,33 +93,41 @@ def _hits(target: NDArray[np.int64] | None, work: _Work) -> NDArray[np.float64]:
     return found
 
 
-def _cut(
-    work: _Work, hits: NDArray[np.float64], focus: float, progress: Progress | None
-) -> NDArray[np.int64]:
+def _cut(work: Work, hits: NDArray[np.float64], focus: float, progress: Progress | None) -> NDArray[np.int64]:
     """Cut from the top down, all open nodes of a round at once; the class of each point."""
     from sfumato.anonymity.partition.split_cuts import cut
 
     n, columns = work.points.shape
     if columns == 0:
         return np.zeros(n, dtype=np.int64)
-    order = np.stack([_sorted(work.points[:, j]) for j in range(columns)])
+    order, lines = _lined(work)
     begins, ends = np.array([0]), np.array([n])
     closed: list[NDArray[np.int64]] = []
     done = 0
+    marks = work.bits.marks(work.space, work.points)
     while len(begins):
-        going, side = _chosen(work, hits, focus, order, begins, ends)
+        going, side = _chosen(work, marks, hits, focus, order, lines, begins, ends)
         middles = begins.copy()
         middles[going] = cut(order, begins[going], ends[going], side)
         if work.whole:
             going = _wholly_held(work, order[0], [*closed, begins], middles, going)
         closed.append(begins[~going])
-        at, _ = _ranges(begins[~going], ends[~going])
-        done += int(work.counts[order[0, at]].sum())
         if progress is not None:
+            at, _ = _ranges(begins[~going], ends[~going])
+            done += int(work.counts[order[0, at]].sum())
             progress(done, int(work.counts.sum()))
         begins, ends, middles = begins[going], ends[going], middles[going]
         begins, ends = np.concatenate([begins, middles]), np.concatenate([middles, ends])
     return _numbers(order[0], np.concatenate(closed))
+
+
+def _lined(work: Work) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The points as they are, then in the order of each axis that is no narrow set; each axis's line."""
+    (sorting,) = np.nonzero(~work.space.narrow)
+    lines = np.zeros(work.points.shape[1], dtype=np.int64)
+    lines[sorting] = 1 + np.arange(len(sorting))
+    first = np.arange(len(work.points), dtype=np.int32)
+    return np.stack([first, *(_sorted(work.points[:, j]) for j in sorting)]), lines
 
 
 def _sorted(ranks: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -220,10 +137,12 @@ def _sorted(ranks: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 def _chosen(
-    work: _Work,
+    work: Work,
+    marks: NDArray[np.uint64],
     hits: NDArray[np.float64],
     focus: float,
     order: NDArray[np.int32],
+    lines: NDArray[np.int64],
     begins: NDArray[np.int64],
     ends: NDArray[np.int64],
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -233,17 +152,19 @@ def _chosen(
     going = np.zeros(len(begins), dtype=bool)
     chosen = np.zeros(order.shape[1], dtype=bool)
     left = np.arange(len(begins))
-    for first, last in _TRIES if work.local else _TRIES[:1]:
+    for first, last in _TRIES:
         sides = np.zeros((last - first, order.shape[1]), dtype=bool)
         found = propose(
-            work.arrays, work.words, work.points, work.counts, hits, focus, order,
+            work.arrays, work.bits.arrays, work.points, marks, work.counts, hits, focus, order, lines,
             begins[left], ends[left], work.least, first, last, sides,
         )  # fmt: skip
+        if not work.local:
+            return found > 0, sides[0]
         at, node = _ranges(begins[left], ends[left])
         inside = order[0, at]
         held = _first_held(work, inside, node, np.minimum(found, last) - first, sides)
-        some = held[node] >= 0
-        chosen[inside[some]] = sides[held[node[some]], inside[some]]
+        some_held = held[node] >= 0
+        chosen[inside[some_held]] = sides[held[node[some_held]], inside[some_held]]
         going[left[held >= 0]] = True
         left = left[(held < 0) & (found > last)]
         if not len(left):
@@ -252,15 +173,13 @@ def _chosen(
 
 
 def _first_held(
-    work: _Work,
+    work: Work,
     inside: NDArray[np.int32],
     node: NDArray[np.int64],
     tries: NDArray[np.int64],
     sides: NDArray[np.bool_],
 ) -> NDArray[np.int64]:
     """The first cut of each node whose parts both satisfy the local models, -1 if none does."""
-    if not work.local:
-        return np.where(tries > 0, 0, -1)
     held = np.full(len(tries), -1)
     at = np.full(len(work.counts), -1)
     at[inside] = node
@@ -276,7 +195,7 @@ def _first_held(
         t, which = t[valid], which[valid]
         pair, number = np.unique(nodes[which] * len(sides) + t, return_inverse=True)
         numbers = 2 * number + sides[t, work.point[which]]
-        table = _some(work.units, which).classes(numbers, 2 * len(pair))
+        table = some(work.units, which).classes(numbers, 2 * len(pair))
         (good,) = np.nonzero(holding(work.local, table).reshape(-1, 2).all(axis=1))
         # From the last to the first, so that the first stays.
         held[pair[good[::-1]] // len(sides)] = pair[good[::-1]] % len(sides)
@@ -285,7 +204,7 @@ def _first_held(
 
 
 def _wholly_held(
-    work: _Work,
+    work: Work,
     first: NDArray[np.int32],
     begins: Sequence[NDArray[np.int64]],
     middles: NDArray[np.int64],
@@ -295,7 +214,7 @@ def _wholly_held(
     accepted = going.copy()
     while accepted.any():
         numbers = _numbers(first, np.concatenate([*begins, middles[accepted]]))[work.point]
-        if _all_hold(work, numbers, work.units):
+        if work.hold(numbers, work.units):
             break
         (left,) = np.nonzero(accepted)
         accepted[left[len(left) // 2 :]] = False
@@ -316,139 +235,3 @@ def _numbers(first: NDArray[np.int32], begins: NDArray[np.int64]) -> NDArray[np.
     found = np.empty(len(first), dtype=np.int64)
     found[first] = np.searchsorted(np.sort(begins), np.arange(len(first)), side="right") - 1
     return found
-
-
-def _moved(work: _Work, numbers: NDArray[np.int64], strict: bool, passes: int) -> Assignment:
-    """Part classes and move members between neighbouring ones as long as the penalty falls."""
-    from sfumato.anonymity.partition.split_moves import improve, part
-
-    leaves = _Leaves.of(work, numbers, strict)
-    for turn in range(passes):
-        lent = part(
-            work.arrays, leaves.pieces, leaves.classes, leaves.used, work.least, not strict, leaves.moves
-        )
-        leaves.check(*lent)
-        order = leaves.lined_up(turn)
-        moved = improve(
-            work.arrays, work.space.widths, leaves.pieces, leaves.classes, order, leaves.used,
-            work.least, _WINDOW, not strict, leaves.careful, leaves.moves,
-        )  # fmt: skip
-        leaves.check(*moved)
-    return leaves.assignment()
-
-
-@dataclass
-class _Leaves:
-    """Classes whose members move: the arrays of :mod:`split_moves`, and what they mean.
-
-    ``pieces`` are points if strict, else units and, from the number of units on, parts of them; ``owner``
-    has the point or unit of each, ``used`` says how many there are. If ``careful``, moves are checked
-    against the models when a kernel has made them, so no class may take part in two of them.
-    """
-
-    work: _Work
-    strict: bool
-    careful: bool
-    pieces: tuple[NDArray[Any], ...]
-    classes: tuple[NDArray[Any], ...]
-    owner: NDArray[np.int64]
-    moves: NDArray[np.int64]
-    used: int
-
-    @classmethod
-    def of(cls, work: _Work, numbers: NDArray[np.int64], strict: bool) -> _Leaves:
-        from sfumato.anonymity.partition.split_moves import settle
-
-        used = len(work.counts) if strict else len(work.units.counts)
-        room = used if strict else 2 * used
-        points = np.zeros((room, work.points.shape[1]), dtype=np.int32)
-        people, member = np.zeros(room, dtype=np.int64), np.zeros(room, dtype=np.int64)
-        points[:used] = work.points if strict else work.ranks
-        people[:used] = work.counts if strict else work.units.counts
-        member[:used] = numbers if strict else numbers[work.point]
-        pieces = points, people, member, np.empty_like(member), np.empty_like(member)
-        # A class can be parted only if it has more pieces than one.
-        classes = _class_arrays(work, 2 * (int(numbers.max()) + 1))
-        settle(work.arrays, pieces, classes, used)
-        careful = bool(work.local) or work.whole
-        moves = np.empty((room, 4), dtype=np.int64)
-        return cls(work, strict, careful, pieces, classes, np.arange(room), moves, used)
-
-    def lined_up(self, turn: int) -> NDArray[np.int64]:
-        """An order of pieces in which neighbours are alike, another axis being the last in each turn."""
-        axes = np.roll(np.argsort(self.work.space.widths, kind="stable"), turn)
-        points = self.pieces[0][: self.used]
-        if not len(axes):
-            return np.arange(self.used)
-        return np.argsort(combine([points[:, j].astype(np.int64) for j in axes]), kind="stable")
-
-    def check(self, done: int, used: int) -> None:
-        """Take the first ``done`` moves in, but for those that the models forbid."""
-        from sfumato.anonymity.partition.split_moves import revert
-
-        moves = self.moves[:done]
-        dealt = moves[moves[:, 3] >= 0]
-        self.owner[dealt[:, 0]] = self.owner[dealt[:, 3]]
-        self.used = used
-        if not self.careful or not done:
-            return
-        bad = self._broken(moves)
-        revert(self.work.arrays, self.pieces, self.classes, moves[bad])
-        if self.work.whole and not _all_hold(self.work, *self._as_units()):
-            revert(self.work.arrays, self.pieces, self.classes, moves[~bad])
-
-    def assignment(self) -> Assignment:
-        """The classes; pieces of one unit in one class are put together."""
-        people, member = self.pieces[1][: self.used], self.pieces[2][: self.used]
-        if self.strict:
-            return Assignment.whole(member[self.work.point], self.work.units.counts)
-        owner = self.owner[: self.used]
-        _, firsts, which = np.unique(combine([owner, member]), return_index=True, return_inverse=True)
-        sums = np.bincount(which, people).astype(np.int64)
-        firsts, sums = firsts[sums > 0], sums[sums > 0]
-        found = Assignment.whole(member[firsts], sums)
-        return Assignment(owner[firsts], found.classes, sums)
-
-    def _as_units(self) -> tuple[NDArray[np.int64], Units]:
-        """The class of each unit, and the units, parts of them being units too."""
-        member = self.pieces[2]
-        if self.strict:
-            return member[self.work.point], self.work.units
-        people, owner = self.pieces[1][: self.used], self.owner[: self.used]
-        return member[: self.used], Units(people, _some(self.work.units, owner).sensitive)
-
-    def _broken(self, moves: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """The moves after which one of their two classes does not satisfy the local models."""
-        now, units = self._as_units()
-        place = np.full(len(self.classes[0]), -1)
-        place[moves[:, 1]] = 2 * np.arange(len(moves))
-        place[moves[:, 2]] = 2 * np.arange(len(moves)) + 1
-        (touched,) = np.nonzero((place[now] >= 0) & (units.counts > 0))
-        # A class that the move has emptied is no class.
-        there, numbers = np.unique(place[now[touched]], return_inverse=True)
-        holds = np.ones(2 * len(moves), dtype=bool)
-        holds[there] = holding(self.work.local, _some(units, touched).classes(numbers, len(there)))
-        return ~(holds[::2] & holds[1::2])
-
-
-def _class_arrays(work: _Work, classes: int) -> tuple[NDArray[Any], ...]:
-    """Room for what :mod:`split_moves` keeps of each class: heads, sizes, means, covers; and stamps."""
-    shape = (classes + 1, len(work.space.kinds))
-    return (
-        np.empty(classes, dtype=np.int64),
-        np.empty(classes, dtype=np.int64),
-        np.empty(classes),
-        np.empty(shape, dtype=np.int32),
-        np.empty(shape, dtype=np.int32),
-        np.empty(shape, dtype=np.uint64),
-        np.empty(shape, dtype=np.int64),
-        np.zeros(int(work.space.widths.sum()) + 1, dtype=np.int64),
-    )
-
-
-def _all_hold(work: _Work, now: NDArray[np.int64], units: Units) -> bool:
-    """Whether all classes together satisfy all models."""
-    (there,) = np.nonzero(units.counts > 0)
-    _, numbers = np.unique(now[there], return_inverse=True)
-    table: ClassTable = _some(units, there).classes(numbers, int(numbers.max()) + 1)
-    return bool(holding(work.models, table).all())
