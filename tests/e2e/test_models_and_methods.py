@@ -403,23 +403,9 @@ def test_a_model_that_cannot_be_kept_is_refused_in_words(
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        (
-            {
-                "method": "cells",
-                "models": [{"model": "delta-disclosure", "on": "illness", "delta": 2, "absent": "ignored"}],
-            },
-            "may fail for classes together",
-        ),
         ({"method": "partition", "weights": {"age": 2}}, "weights is for the method"),
         ({"labels": "free"}, "labels is for the method partition"),
         ({"method": "partition", "measure": "entropy"}, "a measure is for the method lattice"),
-        (
-            {
-                "method": "partition",
-                "models": [{"model": "l-diversity", "on": "illness", "l": 2, "kind": "entropy-grassberger"}],
-            },
-            "may fail for classes together",
-        ),
         ({"weights": {"aage": 2}}, "has a weight and is no released column"),
         ({"weights": "target"}, "looks at the target"),
         ({"measure": "classification"}, "looks at the target"),

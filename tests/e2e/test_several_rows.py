@@ -154,16 +154,6 @@ def test_evidence_rests_on_people(run: Callable[..., Any]) -> None:
     assert linkage.status == "measured"
 
 
-@pytest.mark.parametrize("anonymity", [
-    PROMISE | {"method": "partition"},
-    PROMISE | {"method": "microaggregation"},
-    PROMISE | {"method": "cells"},
-])  # fmt: skip
-def test_methods_that_count_rows_are_refused(run: Callable[..., Any], anonymity: dict[str, Any]) -> None:
-    with pytest.raises(sf.InputError, match=r"anonymity.method.*subject-rows"):
-        run(policy(anonymity=anonymity))
-
-
 DIVERSE = {
     "models": [*PROMISE["models"], {"model": "l-diversity", "on": "reason", "l": 2}],
     "suppression": 0.5,

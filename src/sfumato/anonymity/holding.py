@@ -35,6 +35,11 @@ def holding(models: Sequence[PrivacyModel], table: ClassTable) -> NDArray[np.boo
     return holds
 
 
+def of_presence(model: PrivacyModel) -> bool:
+    """Whether being in the data is at stake: then classes that only the population has count too."""
+    return model.counts_population and not model.absorbing
+
+
 def only(table: ClassTable, classes: NDArray[np.int64]) -> ClassTable:
     """A table of some of the classes, in the order given."""
     return replace(

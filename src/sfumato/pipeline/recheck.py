@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
 from sfumato.anonymity.baskets import km_violations
-from sfumato.anonymity.holding import holding, only
+from sfumato.anonymity.holding import holding, of_presence, only
+from sfumato.anonymity.partition.population import Fitting
+from sfumato.anonymity.partition.recoding import LocalRecoding
 from sfumato.classes.grouping import combine, group
 from sfumato.classes.subjects import Subjects
 from sfumato.classes.table import ClassTable, Units
@@ -26,13 +29,17 @@ def check_again(found: Anonymized, counted: pl.DataFrame, population: pl.DataFra
     Args:
         counted: distinct tuples of the recoded and the sensitive columns with their rows (column
             :data:`COUNT`).
-        population: the same of the population, in the release's terms, if a model counts it.
+        population: the same of the population, in the release's terms, if a model counts it; as the columns'
+            transforms leave them where classes have labels of their own.
 
     Raises:
         InputError: ``recheck-failed``.
     """
     columns = found.recoding.columns
     people: pl.Series | None = None
+    if population is not None and isinstance(found.recoding, LocalRecoding):
+        _check_fitting(found, found.recoding, counted, population)
+        return
     if population is not None:
         counted, people = _beside(counted, population, columns)
     sizes = counted[COUNT].cast(pl.Int64).to_numpy()
@@ -42,6 +49,22 @@ def check_again(found: Anonymized, counted: pl.DataFrame, population: pl.DataFra
     everybody = None if people is None else people.cast(pl.Int64).to_numpy()
     table = Units(sizes, sensitive, everybody).classes(classes, len(found_sizes))
     _refuse_broken(found, only(table, np.flatnonzero(table.sizes > 0)), table)
+
+
+def _check_fitting(
+    found: Anonymized, recoding: LocalRecoding, counted: pl.DataFrame, population: pl.DataFrame
+) -> None:
+    """Check classes with labels of their own: by the people of the population who fit their labels.
+
+    Labels may overlap, so it is each of these people who must not be too sure to be in the data.
+    """
+    sizes = counted[COUNT].cast(pl.Int64).to_numpy()
+    classes, of_class = group(combine([dense(counted[name]) for name in recoding.columns]), sizes)
+    labels = counted.select(recoding.columns)[np.unique(classes, return_index=True)[1]]
+    fitting = Fitting.of(recoding, labels, population)
+    table = Units(sizes, found.coded(counted)).classes(classes, len(of_class))
+    inhabited = replace(table, population=fitting.people_of_classes())
+    _refuse_broken(found, inhabited, fitting.people_table(table.sizes))
 
 
 def check_people_again(found: Anonymized, counted: pl.DataFrame, rows: pl.DataFrame, linked: bool) -> None:
@@ -75,11 +98,12 @@ def check_people_again(found: Anonymized, counted: pl.DataFrame, rows: pl.DataFr
 
 
 def _refuse_broken(found: Anonymized, inhabited: ClassTable, every: ClassTable) -> None:
-    """Refuse classes that break a model; ``every`` has those of the population that nobody is in too."""
+    """Refuse classes that break a model; ``every`` has those of the population that nobody is in too.
+
+    A class that only the population has counts where being in the data is at stake, and nowhere else.
+    """
     for model in found.models:
-        # A class that only the population has counts where being in the data is at stake, and nowhere else.
-        presence = model.counts_population and not model.absorbing
-        broken = int((~holding([model], every if presence else inhabited)).sum())
+        broken = int((~holding([model], every if of_presence(model) else inhabited)).sum())
         if broken:
             raise InputError(
                 "recheck-failed",

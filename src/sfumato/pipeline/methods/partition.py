@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from sfumato.anonymity.partition.merging import merged
 from sfumato.anonymity.partition.problem import (
     Assignment,
     Axis,
@@ -17,12 +21,15 @@ from sfumato.anonymity.partition.recoding import Deal, LocalRecoding, deal, deal
 from sfumato.classes.grouping import combine, group
 from sfumato.core.values import AnonymityPlan, Step
 from sfumato.evidence.features import numbers
+from sfumato.pipeline.methods.people import Search, classes_of, holding_people
+from sfumato.pipeline.methods.population import in_population, of_sample
 from sfumato.pipeline.methods.task import (
     Anonymized,
     Progress,
     Task,
     all_or_nothing,
     all_suppressed,
+    broken_as_written,
     dense,
     ladder,
     positions_in,
@@ -40,26 +47,66 @@ def by_partition(task: Task, progress: Progress | None) -> Anonymized:
     from sfumato.anonymity.partition.local import local_recoding
     from sfumato.anonymity.partition.splits import split
 
-    problem = problem_of(task, tuple(_axis(task, step) for step in task.steps))
+    task, people = task.with_population()
+    problem = problem_of(task, tuple(_axis(task, step) for step in task.steps), people)
     watch = within(progress, "parting the table")
-    free = any(axis.free for axis in problem.axes)
-    assignment = split(problem, progress=watch) if free else local_recoding(problem, progress=watch)
-    return recoded(task, problem, assignment)
+
+    def search(asked: Problem) -> Assignment:
+        free = any(axis.free for axis in asked.axes)
+        return split(asked, progress=watch) if free else local_recoding(asked, progress=watch)
+
+    return recoded(task, problem, search)
 
 
-def problem_of(task: Task, axes: tuple[Axis, ...]) -> Problem:
-    """The task as a partition sees it."""
+def problem_of(task: Task, axes: tuple[Axis, ...], people: NDArray[np.int64] | None = None) -> Problem:
+    """The task as a partition sees it; ``people`` are those of the population that each tuple has."""
     positions = np.stack([positions_in(task.table, axis.ladder) for axis in axes])
-    return Problem(axes, positions, task.units(), task.models, task.limit)
+    return Problem(axes, positions, task.units(people), task.models, task.limit)
 
 
-def recoded(task: Task, problem: Problem, assignment: Assignment) -> Anonymized:
-    """The recoding that classes of people make, and what the plan says of it."""
+def recoded(task: Task, problem: Problem, search: Search) -> Anonymized:
+    """The recoding that the classes of a search make, and what the plan says of it.
+
+    Raises:
+        InputError: ``anonymity-impossible`` where nobody is left, or no classes keep the models as written.
+    """
+    if problem.units.population is None:
+        assignment = classes_of(task, problem, search)
+    else:
+        assignment = in_population(task, problem, search)
     if not assignment.size:
         raise all_suppressed()
+    assignment = _settled(task, problem, assignment)
     recoding = LocalRecoding.covering(task.table, problem, assignment, turns(task, assignment))
+    if problem.units.population is not None:
+        recoding = of_sample(recoding, task)
     plan = plan_of(task, problem, assignment, recoding, certainty_penalty(problem, assignment))
     return Anonymized(recoding, plan, tuple(axis.ladder for axis in problem.axes), task.models, task.scales)
+
+
+def _settled(task: Task, problem: Problem, assignment: Assignment) -> Assignment:
+    """Classes that keep the models as written: those with the same labels are one to whoever reads them.
+
+    What holds for classes apart need not hold for them together, unless a model is monotone. Classes that
+    fail join near ones until none does.
+    """
+    while not (task.person is None and all(model.monotone for model in task.models)):
+        labels = LocalRecoding.covering(task.table, problem, assignment).labels
+        written = labels_of(labels, task.table.columns)
+        holds, _ = holding_people(task, problem, assignment, written)
+        if holds.all():
+            break
+        if task.linked or assignment.size == 1:
+            raise broken_as_written()
+        one_each = Assignment(assignment.units, written[assignment.classes], assignment.counts)
+        assignment = merged(problem, one_each, ~holds) if one_each.size > 1 else one_each
+    return assignment
+
+
+def labels_of(labels: pl.DataFrame, columns: Sequence[str]) -> NDArray[np.int64]:
+    """Classes with the same labels by the same number from 0, shape (classes,)."""
+    ones = np.ones(labels.height, dtype=np.int64)
+    return group(combine([dense(labels[name]) for name in columns]), ones)[0]
 
 
 def turns(task: Task, assignment: Assignment) -> Deal | None:
@@ -78,7 +125,8 @@ def plan_of(
     found = cover(problem, assignment)
     sizes = np.bincount(assignment.classes, assignment.counts, assignment.size).astype(np.int64)
     # Classes that happen to have the same labels are one to whoever reads the release.
-    written = group(combine([dense(recoding.labels[name]) for name in recoding.columns]), sizes)[1]
+    written = labels_of(recoding.labels, recoding.columns)
+    people = holding_people(task, problem, assignment, written)[1].sizes
     rows = task.table.rows
     suppressed = rows - int(sizes.sum())
     means = (found.shares * sizes).sum(axis=1) / rows + suppressed / rows
@@ -87,8 +135,8 @@ def plan_of(
         **promised(task.asked),
         levels={},
         heights={},
-        classes=len(written),
-        smallest_class=int(written.min()),
+        classes=len(people),
+        smallest_class=int(people.min()),
         rows=rows,
         suppressed_rows=suppressed,
         suppressed_share=suppressed / rows,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -15,6 +16,7 @@ from sfumato.anonymity.lattice import Progress as Counted
 from sfumato.anonymity.models.t_closeness import tree
 from sfumato.anonymity.others_known import OthersKnown, with_others_known
 from sfumato.classes.contingency import Sensitive
+from sfumato.classes.grouping import group
 from sfumato.classes.subjects import Subjects
 from sfumato.classes.table import FIRST, TupleTable, Units
 from sfumato.contracts import COUNT, PrivacyModel, Recoding
@@ -91,10 +93,14 @@ class Task:
             )
         return Units(self.table.counts, coded(self.table.tuples, self.scales, self.models), people)
 
-    @property
+    @cached_property
     def subjects(self) -> Subjects | None:
         """Whose each tuple is, where a person may have several rows."""
-        return None if self.person is None else Subjects(dense(self.table.tuples[self.person]), self.linked)
+        if self.person is None:
+            return None
+        whose = dense(self.table.tuples[self.person])
+        # Numbered as they come, which is by a keyed draw: neither place nor content decides between them.
+        return Subjects(group(whose, np.ones(len(whose), dtype=np.int64))[0], self.linked)
 
     def with_population(self) -> tuple[Task, NDArray[np.int64] | None]:
         """The task with a tuple of nobody for each tuple of the population, and the people that each has."""
@@ -227,6 +233,16 @@ def all_suppressed() -> InputError:
         "the privacy models hold only if every row is suppressed",
         where="anonymity",
         remedy="lower k: a class of so many people takes more of them than there are",
+    )
+
+
+def broken_as_written() -> InputError:
+    """What is said where no classes keep the models, those with the same labels being one."""
+    return InputError(
+        "anonymity-impossible",
+        "no classes were found that keep the privacy models as they would be written",
+        where="anonymity",
+        remedy="ask less of the models; the method lattice may suppress rows where the policy allows it",
     )
 
 
