@@ -25,7 +25,7 @@ from sfumato.tuning.frontier import (
     obstacles,
     ranked,
 )
-from sfumato.tuning.search import starts
+from sfumato.tuning.proposals import starts
 from sfumato.tuning.study import Header, Study, Trial
 from sfumato.tuning.written import plain, policy_text
 
@@ -85,13 +85,17 @@ def aims(*limits: Limit) -> Aims:
 
 def test_without_a_word_a_risk_and_a_use_of_the_policys_evidence_and_its_gate() -> None:
     found = aims_of(loaded().policy)
-    assert [aim.name for aim in found.aims] == ["linkage.success", "learning.skill_ratio"]
+    assert [aim.name for aim in found.aims] == [
+        "linkage.success",
+        "learning.skill_ratio",
+        "correlations.error",
+    ]
     assert [str(limit) for limit in found.limits] == [
         "risk.worst_class at most 0.2",
         "linkage.excess at most 0.05",
     ]
     assert not found.asked
-    assert set(found.probes(loaded().policy)) == {"uniqueness", "linkage", "learning"}
+    assert set(found.probes(loaded().policy)) == {"uniqueness", "linkage", "learning", "correlations"}
 
 
 def test_an_aim_says_which_way_is_good_and_stands_in_for_the_default_of_its_side() -> None:
@@ -277,7 +281,9 @@ def test_names_that_are_none_and_a_policy_that_cannot_differ_are_refused() -> No
     ):
         with pytest.raises(InputError, match="is none of them"):
             choices(loaded(), vary)
-    nothing = Vary(k=(), l=(), method=(), suppression=(), measure=(), weights=(), drop=(), round={})
+    nothing = Vary(
+        k=(), l=(), method=(), suppression=(), measure=(), weights=(), drop=(), round={}, levels={}
+    )
     with pytest.raises(InputError, match="nothing to search"):
         choices(loaded(), nothing)
 
@@ -323,7 +329,7 @@ def test_a_written_policy_keeps_comments_and_reasons_and_leads_to_the_same_files
         "anonymity: {models: [{model: k-anonymity, k: 5}]}  # the promise\n"
     )
     (tmp_path / "policy.yaml").write_text(text)
-    (tmp_path / "age.csv").write_text("1,*\n")
+    (tmp_path / "age.csv").write_text("1;*\n")
     given = load_policy(tmp_path / "policy.yaml")
     every = choices(given, Vary())
     out = tmp_path / "deep" / "out"
@@ -339,6 +345,9 @@ def test_a_written_policy_keeps_comments_and_reasons_and_leads_to_the_same_files
     ):
         assert words in written.decode()
     assert "path: ../../people.csv" in written.decode()
+    others = policy_text(tree, every, {}, base=tmp_path, folder=out, head="", source="others.csv").decode()
+    assert "path: ../../others.csv" in others
+    assert "people.csv" not in others
     out.mkdir(parents=True)
     (out / "policy-1.yaml").write_bytes(written)
     assert (
@@ -469,6 +478,6 @@ def test_of_a_time_half_is_the_searchs_and_the_confirmation_makes_do_with_the_re
     assert 9 < budget.affords(10.0) <= 10
     whole = Asked().confirm
     assert whole.within(1000) == whole
-    assert whole.within(whole.measurements - 1).again == 2
+    assert whole.within(whole.measurements - 1).whole == 2
     least = whole.within(0)
-    assert (least.splits, least.policies, least.again) == (1, 1, 1)
+    assert (least.splits, least.policies, least.again, least.whole) == (1, 1, 1, 0)

@@ -49,6 +49,10 @@ def tuned(found: Tuned) -> None:
     else:
         words = ", ".join(winner.differs) or "the policy as it is; nothing better was found"
         console.print(plain(f"Best: {winner.file}: {words}", style="bold green"), soft_wrap=True)
+        if found.standing:
+            words = f"  in what was looked for, on other people: {found.standing} than yours"
+            console.print(plain(words), soft_wrap=True)
+        _elsewhere(console, found)
         for one in found.why:
             short = "" if one.short is None else f" by {one.short:.3g}"
             console.print(
@@ -57,6 +61,24 @@ def tuned(found: Tuned) -> None:
             )
     if found.folder is not None:
         console.print(plain(f"page: {Path(found.folder) / 'tune.html'}"), soft_wrap=True)
+
+
+def _elsewhere(console: Console, found: Tuned) -> None:
+    """In what else the best policy is worse, and in how much else it is better."""
+    told = found.winner.confirmed.elsewhere if found.winner and found.winner.confirmed else ()
+    if not told:
+        return
+    worse = [
+        f"{title(one.metric)} ({value_words(one.given, one.unit)} to {value_words(one.value, one.unit)})"
+        for one in told
+        if one.word == "worse"
+    ]
+    better = sum(one.word == "better" for one in told)
+    rest = len(told) - better - len(worse)
+    counts = f"  of {len(told)} other figures {better} are better, {rest} no different as far as can be told"
+    console.print(plain(f"{counts}, {len(worse)} worse" + (": " if worse else "")), soft_wrap=True)
+    for words in worse:
+        console.print(plain(f"    {words}"), soft_wrap=True)
 
 
 def _interval_below(finding: Finding | None) -> Text:

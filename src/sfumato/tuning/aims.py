@@ -17,8 +17,8 @@ from sfumato.core.values import Finding, Goal, Unit, Value
 from sfumato.evidence import ATTACKS, UNGATED, probe
 from sfumato.evidence.guarantee import REPORT as GUARANTEE
 from sfumato.evidence.made import rowwise
-from sfumato.evidence.run import ALWAYS, ALWAYS_MADE
 from sfumato.gate import thresholds
+from sfumato.policy.checks import unasked
 from sfumato.policy.model import Policy
 
 #: Figures that need no evidence: goal, unit.
@@ -38,12 +38,11 @@ RISKS = (
 #: The same where rows are made, and where an epsilon bounds them.
 MADE_RISKS = ("singling_out.excess", "attribute_inference.excess", "membership.advantage", "copies.excess")
 PRIVATE_RISKS = ("dp.epsilon",)
+#: One of each: what a model learns of the target, and how columns go together or what is told of each. Full
+#: generalization leaves every marginal as it is, so marginals come last.
 USES = (
-    "learning.skill_ratio",
-    "marginals.two",
-    "correlations.error",
-    "distributions.precision",
-    "distributions.tv",
+    ("learning.skill_ratio",),
+    ("correlations.error", "distributions.precision", "marginals.two", "distributions.tv"),
 )
 #: Probes whose figures rest on everybody who is held out: of twice the people intervals are narrower.
 _ON_HELD_OUT = ("learning", "fairness")
@@ -55,6 +54,9 @@ _LIMIT = re.compile(
 )
 
 
+Side = Literal["risk", "use"]
+
+
 class Aim(Value):
     """A figure to be made as small or as large as can be; which of them, its goal says."""
 
@@ -62,7 +64,7 @@ class Aim(Value):
     target: str = "release"
     goal: Goal
     unit: Unit
-    side: Literal["risk", "use"]
+    side: Side
 
     @property
     def name(self) -> str:
@@ -165,9 +167,8 @@ class Aims(Value):
     def probes(self, policy: Policy) -> dict[str, dict[str, Any]]:
         """The probes that measure what is wanted, with the policy's parameters, and no other."""
         wanted = {metric for metric, _ in self.places}
-        parts = {} if policy.evidence is None else {p.name: p.params for p in policy.evidence.probes()}
-        every = {**{name: {} for name in always(policy)}, **parts}
-        return {name: params for name, params in every.items() if wanted & set(probe(name).metrics)}
+        every = every_probe(policy).items()
+        return {name: params for name, params in every if wanted & set(probe(name).metrics)}
 
 
 def aims_of(
@@ -191,9 +192,10 @@ def aims_of(
     known = _known(policy)
     named = [(name, "low") for name in minimize] + [(name, "high") for name in maximize]
     aims = [_aim(name, goal, known) for name, goal in named]
-    for side, candidates in (("risk", _risks(policy)), ("use", USES)):
+    for side, groups in (("risk", (_risks(policy),)), ("use", USES)):
         if not any(aim.side == side for aim in aims):
-            aims += [_aim(name, known[name][0], known) for name in candidates if name in known][:1]
+            firsts = (next((name for name in group if name in known), None) for group in groups)
+            aims += [_aim(name, known[name][0], known) for name in firsts if name is not None]
     aims.sort(key=lambda aim: aim.side)
     if {aim.side for aim in aims} != {"risk", "use"}:
         raise InputError(
@@ -216,7 +218,13 @@ def aims_of(
 
 def always(policy: Policy) -> tuple[str, ...]:
     """The probes that run unasked."""
-    return ALWAYS if policy.synthesis is None else ALWAYS_MADE
+    return unasked(policy.synthesis)
+
+
+def every_probe(policy: Policy) -> dict[str, dict[str, Any]]:
+    """All probes of a policy with their parameters, those that run unasked first."""
+    parts = {} if policy.evidence is None else {p.name: p.params for p in policy.evidence.probes()}
+    return {**{name: {} for name in always(policy)}, **parts}
 
 
 def _risks(policy: Policy) -> tuple[str, ...]:
@@ -307,7 +315,7 @@ def _aim(name: str, goal: str, known: Mapping[str, tuple[Goal, Unit, str]]) -> A
             f'"{metric}" is good when it is {"high" if good == "high" else "low"}, and is to be {word}',
             remedy=f"name it under {other}",
         )
-    side: Literal["risk", "use"] = "risk" if source in ATTACKS or source == "dp" else "use"
+    side: Side = "risk" if source in ATTACKS or source == "dp" else "use"
     return Aim(metric=metric, target=target or "release", goal=good, unit=unit, side=side)
 
 

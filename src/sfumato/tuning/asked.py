@@ -13,6 +13,9 @@ from ruamel.yaml.error import YAMLError
 from sfumato.core.errors import InputError
 from sfumato.tuning.aims import Limit, limit_from
 
+#: Trials' worth of time that the whole evidence takes, about.
+_WHOLE = 3
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -65,8 +68,9 @@ class Vary(_Strict):
     suppression: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = None
     measure: tuple[str, ...] | None = None
     weights: tuple[str, ...] | None = None
+    labels: tuple[Literal["hierarchy", "free"], ...] | None = None
     drop: tuple[str, ...] | None = None
-    levels: dict[str, tuple[Annotated[int, Field(ge=0)], ...]] = {}
+    levels: dict[str, tuple[Annotated[int, Field(ge=0)], ...]] | None = None
     round: dict[str, tuple[Annotated[float, Field(gt=0)], ...]] | None = None
 
     def keeping_columns(self) -> Vary:
@@ -76,29 +80,34 @@ class Vary(_Strict):
 
 class Confirm(_Strict):
     """How figures are confirmed: the share of people set aside for it, on how many splits of them, for how
-    many policies besides the given one; and with how many other targets for the best of them.
-    Before, so many contenders are chosen, and measured on ``again`` splits of the search's people."""
+    many policies besides the given one; and for the best of them with how many other targets, and on how
+    many splits the ``whole`` evidence. Before, so many contenders are chosen, and measured on ``again``
+    splits of the search's people."""
 
     share: Annotated[float, Field(ge=0.2, le=0.8)] = 0.5
-    splits: Annotated[int, Field(ge=1, le=50)] = 5
-    policies: Annotated[int, Field(ge=1, le=20)] = 3
-    contenders: Annotated[int, Field(ge=1, le=50)] = 8
+    splits: Annotated[int, Field(ge=1, le=50)] = 8
+    policies: Annotated[int, Field(ge=1, le=20)] = 2
+    contenders: Annotated[int, Field(ge=1, le=50)] = 6
     again: Annotated[int, Field(ge=1, le=20)] = 4
     targets: Annotated[int, Field(ge=0, le=20)] = 2
+    whole: Annotated[int, Field(ge=0, le=50)] = 4
 
     @property
     def measurements(self) -> int:
         """How many trials' worth of time this takes."""
-        return (1 + self.policies) * self.splits + (1 + self.contenders) * (self.again - 1)
+        confirmed = (1 + self.policies) * self.splits + 2 * _WHOLE * self.whole
+        return confirmed + (1 + self.contenders) * (self.again - 1)
 
     def within(self, measurements: float) -> Confirm:
-        """As much of it as there is time for: contenders first give way, people set aside last."""
+        """As much of it as there is time for: what is besides first gives way, people set aside last."""
         found = self
         for fewer in (
+            {"whole": 2},
+            {"whole": 0},
             {"again": 2},
             {"again": 1},
             {"policies": 1},
-            {"splits": 3},
+            {"splits": 4},
             {"splits": 1, "targets": 0},
         ):
             if found.measurements > measurements:
@@ -108,7 +117,8 @@ class Confirm(_Strict):
 
 
 class Asked(_Strict):
-    """The search as a whole. ``people`` is the most that either part has, a keyed sample of more."""
+    """The search as a whole. ``people`` is the most that either part has, a keyed sample of more;
+    ``release_from`` is the source of the release, if people of another one are searched."""
 
     minimize: tuple[str, ...] = ()
     maximize: tuple[str, ...] = ()
@@ -116,6 +126,7 @@ class Asked(_Strict):
     vary: Vary = Vary()
     confirm: Confirm = Confirm()
     people: Annotated[int, Field(ge=500)] = 50_000
+    release_from: str | None = None
 
     def aiming(
         self,

@@ -28,22 +28,22 @@ class Budget:
     seconds: float | None = None
     begun: float = field(default_factory=time.monotonic)
 
-    def allows(self, done: int, longest: float, after: int, *, free: bool) -> bool:
-        """Whether another trial fits, where as long a one and ``after`` more of its kind are to come.
+    def allows(self, done: int, typical: float, after: int, *, free: bool) -> bool:
+        """Whether another trial fits, where ``after`` more that take as long are to come.
 
         A trial that is ``free`` was measured by the search that is resumed.
         """
         if self.trials is not None:
             return done < self.trials
         assert self.seconds is not None
-        reserve = min(longest * after, self.seconds * _RESERVE)
-        return free or done == 0 or self.spent + longest + reserve < self.seconds
+        reserve = min(typical * after, self.seconds * _RESERVE)
+        return free or done == 0 or self.spent + typical + reserve < self.seconds
 
-    def affords(self, longest: float) -> float:
+    def affords(self, typical: float) -> float:
         """How many more trials' worth of time there is; without a time there is no end of it."""
-        if self.seconds is None or not longest:
+        if self.seconds is None or not typical:
             return math.inf
-        return max(0.0, self.seconds - self.spent) / longest
+        return max(0.0, self.seconds - self.spent) / typical
 
     @property
     def spent(self) -> float:

@@ -13,6 +13,7 @@ from sfumato.core.values import Finding
 from sfumato.release.charts import COLOURS
 from sfumato.release.words import is_percent, title, value_words
 from sfumato.tuning.aims import Aim
+from sfumato.tuning.frontier import broken, leading
 from sfumato.tuning.outcome import Tuned
 
 Kind = Literal["tried", "broken", "frontier", "given", "best"]
@@ -50,10 +51,8 @@ class Point:
 
 
 def axes(tuned: Tuned) -> tuple[Aim, Aim]:
-    """The first aim of risk and the first of use."""
-    risk = next(aim for aim in tuned.aims.aims if aim.side == "risk")
-    use = next(aim for aim in tuned.aims.aims if aim.side == "use")
-    return risk, use
+    """The aims of risk and of use that lead the choice."""
+    return leading(tuned.aims, tuned.trials, "risk"), leading(tuned.aims, tuned.trials, "use")
 
 
 def points(tuned: Tuned) -> list[Point]:
@@ -98,8 +97,6 @@ def _kind(tuned: Tuned, number: int) -> tuple[Kind, str]:
 
 def tuned_broken(tuned: Tuned) -> set[int]:
     """The trials that break a limit."""
-    from sfumato.tuning.frontier import broken
-
     share = tuned.people[0] / max(1, sum(tuned.people))
     return {trial.number for trial in tuned.trials if broken(tuned.aims, trial, share)}
 

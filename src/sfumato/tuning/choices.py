@@ -6,6 +6,7 @@ function makes the policy that is tried and, on the text of the given one, the f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,13 +21,14 @@ from sfumato.policy.model import Policy
 from sfumato.policy.parts import Part
 from sfumato.policy.synthetic import Synthesis
 from sfumato.synth import SYNTHESIZERS
+from sfumato.synth.sequences import MODELS as MODELS_OF_HISTORIES
 from sfumato.tuning.asked import Vary
 
 Scalar = str | int | float | bool | None
 Params = Mapping[str, Scalar]
 
 #: Times the policy's own k and l: a policy is made stricter and never laxer unless the user says so.
-_STRICTER = (1, 2, 3, 4, 6, 10)
+_STRICTER = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
 _CLOSER = (1.0, 0.75, 0.5, 0.25)
 _COARSER = (1, 2, 5)
 _KEPT = (1.0, 0.5, 0.2, 0.0)
@@ -42,18 +44,23 @@ _OF_METHOD: Mapping[str, tuple[str, ...]] = {
     "suppression": ("lattice",),
     "measure": ("lattice",),
     "weights": ("lattice", "cells"),
+    "labels": ("partition",),
     "level": ("lattice",),
 }
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Something that may differ. ``ordered`` values go from loose to strict, or small to large."""
+    """Something that may differ. ``ordered`` values go from loose to strict, or small to large.
+
+    ``near`` says that only a policy of the frontier is varied in it: of all combinations most are no use.
+    """
 
     name: str
     values: tuple[Scalar, ...]
     start: Scalar
     ordered: bool = False
+    near: bool = False
 
     def applies(self, method: Scalar) -> bool:
         """Whether a method looks at it."""
@@ -68,8 +75,12 @@ def choices(loaded: LoadedPolicy, vary: Vary) -> tuple[Choice, ...]:
     """
     policy = loaded.policy
     _refuse_unknown(policy, vary)
+    every = (*_of_table(policy, vary), *_of_columns(loaded, vary))
+    methods = next((choice.values for choice in every if choice.name == "method"), (None,))
     found = [
-        choice for choice in (*_of_table(policy, vary), *_of_columns(loaded, vary)) if len(choice.values) > 1
+        choice
+        for choice in every
+        if len(choice.values) > 1 and any(choice.applies(method) for method in methods)
     ]
     if not found:
         raise InputError(
@@ -82,7 +93,9 @@ def choices(loaded: LoadedPolicy, vary: Vary) -> tuple[Choice, ...]:
 
 
 def _of_synthesis(asked: Synthesis, vary: Vary) -> Iterator[Choice]:
-    quick = _QUICK if asked.dp is None else _QUICK_PRIVATE
+    quick: Sequence[str] = _QUICK if asked.dp is None else _QUICK_PRIVATE
+    if asked.history is not None:
+        quick = tuple(MODELS_OF_HISTORIES)
     # Settings are one synthesizer's own.
     yield _choice("synthesizer", asked.by, (asked.by,) if asked.settings else quick, vary.method)
     if asked.dp is not None:
@@ -98,6 +111,9 @@ def _of_table(policy: Policy, vary: Vary) -> Iterator[Choice]:
         return
     target = policy.dataset.target
     learns = target is not None and target in policy.columns and policy.columns[target].done != "drop"
+    laddered = any(
+        column.done == "generalize" and column.hierarchy is not None for column in policy.columns.values()
+    )
     only_lattice = asked.suppression_gap is not None or policy.dataset.subject is not None
     methods: Sequence[str] = (asked.method,) if only_lattice else tuple(METHODS)
     yield _choice("method", asked.method, methods, vary.method)
@@ -109,12 +125,19 @@ def _of_table(policy: Policy, vary: Vary) -> Iterator[Choice]:
     yield _choice("measure", asked.measure, measures, vary.measure)
     own = "own" if isinstance(asked.weights, dict) else asked.weights or "none"
     yield _choice("weights", own, ("none", *(("target",) if learns else ())), vary.weights)
+    # Without hierarchies labels are free as it is.
+    yield _choice(
+        "labels",
+        asked.labels,
+        ("free", "hierarchy") if laddered and asked.labels else ("free",) if laddered else (),
+        vary.labels,
+    )
 
 
 def _of_model(i: int, model: Part, vary: Vary) -> Iterator[Choice]:
     k, least, closeness = (model.params.get(name) for name in ("k", "l", "t"))
     if isinstance(k, int):
-        yield _choice(f"models.{i}.k", k, [k * times for times in _STRICTER], vary.k, ordered=True)
+        yield _choice(f"models.{i}.k", k, [math.ceil(k * times) for times in _STRICTER], vary.k, ordered=True)
     if isinstance(least, int | float):
         yield _choice(f"models.{i}.l", least, [least, least + 1, least + 2], vary.l, ordered=True)
     if isinstance(closeness, float):
@@ -131,16 +154,24 @@ def _of_columns(loaded: LoadedPolicy, vary: Vary) -> Iterator[Choice]:
         quasi = column.role is Role.QUASI_IDENTIFIER and name not in needed
         if quasi if vary.drop is None else name in vary.drop:
             yield Choice(f"drop.{name}", (False, True), False)
-        if column.done == "generalize" and name in vary.levels:
-            own = column.action.params.get("level") if column.action is not None else None
-            height = _height(loaded, name)
-            levels = [level for level in vary.levels[name] if level < height]
-            yield _choice(f"level.{name}", own, (), (*levels,))
+        if column.done == "generalize" and (vary.levels is None or name in vary.levels):
+            yield from _of_level(loaded, name, None if vary.levels is None else vary.levels[name])
         if column.done == "round" and column.action is not None and "to" in column.action.params:
             width = column.action.params["to"]
             given = None if vary.round is None else vary.round.get(name, ())
             widths = [width * times for times in _COARSER]
             yield _choice(f"round.{name}", width, widths, given, ordered=True)
+
+
+def _of_level(loaded: LoadedPolicy, name: str, given: Sequence[int] | None) -> Iterator[Choice]:
+    """The level of a column, one that the policy fixes or coarser if none are given."""
+    action = loaded.policy.columns[name].action
+    own = None if action is None else action.params.get("level")
+    if loaded.policy.anonymity is None:
+        return
+    height = _height(loaded, name)
+    levels = range(own or 0, height) if given is None else (level for level in given if level < height)
+    yield Choice(f"level.{name}", tuple(dict.fromkeys((own, *levels))), own, near=given is None)
 
 
 def _choice(
@@ -159,10 +190,19 @@ def _whole(value: Scalar) -> Scalar:
     return int(value) if isinstance(value, float) and value.is_integer() and value > 1 else value
 
 
+def _methods(policy: Policy) -> tuple[str, ...]:
+    """Everything that may be a method of the policy."""
+    if policy.synthesis is None:
+        return tuple(METHODS)
+    return tuple(SYNTHESIZERS if policy.synthesis.history is None else MODELS_OF_HISTORIES)
+
+
 def _needed(policy: Policy) -> set[str]:
     """Columns that something else in the policy rests on."""
     dataset, asked = policy.dataset, policy.anonymity
     needed = {dataset.target, dataset.subject, dataset.key, *policy.groups}
+    if policy.synthesis is not None and policy.synthesis.history is not None:
+        needed |= set(policy.synthesis.history.columns)
     if asked is not None:
         needed |= {str(model.params["on"]) for model in asked.models if "on" in model.params}
         needed |= set(asked.suppression_gap.groups if asked.suppression_gap is not None else ())
@@ -177,11 +217,12 @@ def _height(loaded: LoadedPolicy, name: str) -> int:
 
 def _refuse_unknown(policy: Policy, vary: Vary) -> None:
     for key, names, known in (
-        ("method", vary.method or (), tuple(METHODS if policy.synthesis is None else SYNTHESIZERS)),
+        ("method", vary.method or (), _methods(policy)),
         ("measure", vary.measure or (), tuple(MEASURES)),
         ("weights", vary.weights or (), ("none", "target")),
         ("drop", vary.drop or (), tuple(policy.columns)),
-        ("levels", tuple(vary.levels), tuple(policy.columns)),
+        ("labels", vary.labels or (), ("hierarchy", "free")),
+        ("levels", tuple(vary.levels or ()), tuple(policy.columns)),
         ("round", tuple(vary.round or ()), tuple(policy.columns)),
     ):
         for name in names:
@@ -252,7 +293,9 @@ def _forget(weights: Any, name: str) -> None:
 
 
 def _edit_level(tree: Any, name: str, value: Scalar) -> None:
-    tree["columns"][name]["action"] = {"do": "generalize", "level": value}
+    column = tree["columns"][name]
+    if column.get("action") != {"do": "drop"}:
+        column["action"] = {"do": "generalize", "level": value}
 
 
 def _edit_round(tree: Any, name: str, value: Scalar) -> None:
@@ -266,6 +309,7 @@ _EDITS: Mapping[str, Callable[[Any, str, Scalar], None]] = {
     "suppression": _edit_table("suppression"),
     "measure": _edit_table("measure"),
     "weights": _edit_weights,
+    "labels": _edit_table("labels"),
     "models": _edit_model,
     "drop": _edit_drop,
     "level": _edit_level,
@@ -306,6 +350,8 @@ def _words(choice: Choice, value: Scalar) -> str:
     name = {"models": rest.partition(".")[2], "level": f"level of {rest}", "round": f"{rest} rounded to"}.get(
         what, what
     )
+    if what == "labels" and choice.start is None:
+        return f"{value} labels"
     own = "chosen by the search" if choice.start is None else _plain(choice.start)
     return f"{name} {_plain(value)} (was {own})"
 

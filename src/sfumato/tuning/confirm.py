@@ -13,13 +13,15 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from sfumato.core.errors import InputError
-from sfumato.core.values import Finding, Status, Value
+from sfumato.core.values import Finding, Status, Unit, Value
+from sfumato.evidence import ATTACKS
 from sfumato.policy.model import Policy
-from sfumato.tuning.aims import Aim, Aims
+from sfumato.tuning.aims import Aim, Aims, Side
 from sfumato.tuning.frontier import noise
 from sfumato.tuning.measuring import Bench, Figures, told
 from sfumato.tuning.study import Trial
 
+Word = Literal["better", "no difference told", "worse"]
 #: A gain counts as shrunk below this share of what the search found.
 _SHRUNK = 0.5
 
@@ -32,31 +34,51 @@ class Gain(Value):
     value: float | None
     low: float | None
     high: float | None
-    word: Literal["better", "no difference told", "worse", "not measured"]
+    word: Word | Literal["not measured"]
     held_up: Literal["confirmed", "shrunk", "lost", "no gain", "not measured"]
+
+
+class Elsewhere(Value):
+    """A figure that was no aim, under the given policy and this one; a positive gain is a better figure."""
+
+    metric: str
+    unit: Unit
+    side: Side
+    given: float
+    value: float
+    gain: float
+    low: float
+    high: float
+    word: Word
 
 
 class Confirmed(Value):
     """A policy on the people set aside. ``broken`` are the limits that do not hold there; ``others`` are
-    what it is still good for with targets that no search looked at; ``note`` says why there is nothing."""
+    what it is still good for with targets that no search looked at; ``elsewhere`` is everything else that
+    the policy's evidence measures; ``note`` says why there is nothing."""
 
     trial: int
     figures: tuple[Finding, ...] = ()
     gains: tuple[Gain, ...] = ()
     broken: tuple[str, ...] = ()
     others: tuple[Finding, ...] = ()
+    elsewhere: tuple[Elsewhere, ...] = ()
     note: str = ""
 
 
 def measure_again(
-    bench: Bench, policy: Policy, splits: int, watch: Callable[[], None]
+    bench: Bench, policy: Policy, splits: int, watch: Callable[[], None], *, whole: bool = False
 ) -> list[Figures] | str:
-    """A policy's figures on each split of the people set aside, or why there are none."""
+    """A policy's figures on each split of the people set aside, or why there are none.
+
+    Args:
+        whole: everything that the policy's evidence measures, and not what is wanted alone.
+    """
     found = []
     for split in range(splits):
         watch()
         try:
-            found.append(bench.measure(policy, "confirm", split))
+            found.append(bench.measure(policy, "confirm", split, whole=whole))
         except InputError as error:
             return told(error)
     return found
@@ -124,20 +146,55 @@ def _gain(aim: Aim, trial: Trial, own: Trial, again: Sequence[Figures], beside: 
             held_up="not measured",
         )
     value, half = found
-    word: Literal["better", "no difference told", "worse"] = "no difference told"
-    if value - half > 0:
-        word = "better"
-    elif value + half < 0:
-        word = "worse"
     return Gain(
         aim=aim.name,
         searched=searched,
         value=value,
         low=value - half,
         high=value + half,
-        word=word,
+        word=_word(value, half),
         held_up=_held_up(searched, value),
     )
+
+
+def elsewhere(aims: Aims, again: Sequence[Figures], beside: Sequence[Figures]) -> tuple[Elsewhere, ...]:
+    """What of the whole release was measured on every split of both policies and was no aim."""
+    asked = {aim.metric for aim in aims.aims if aim.target == "release"}
+    told = []
+    for one in again[0].findings:
+        if one.target != "release" or one.metric in asked or one.source == "plan":
+            continue
+        side: Side = "risk" if one.source in ATTACKS else "use"
+        aim = Aim(metric=one.metric, goal=one.goal, unit=one.unit, side=side)
+        found = paired(aim, again, beside)
+        if found is not None:
+            now, given = (
+                pooled([each.findings for each in all_], one.metric, "release").value
+                for all_ in (again, beside)
+            )
+            assert now is not None
+            assert given is not None
+            gain, half = found
+            told.append(
+                Elsewhere(
+                    metric=one.metric,
+                    unit=one.unit,
+                    side=side,
+                    given=given,
+                    value=now,
+                    gain=gain,
+                    low=gain - half,
+                    high=gain + half,
+                    word=_word(gain, half),
+                )
+            )
+    return tuple(told)
+
+
+def _word(value: float, half: float) -> Word:
+    if value - half > 0:
+        return "better"
+    return "worse" if value + half < 0 else "no difference told"
 
 
 def paired(aim: Aim, again: Sequence[Figures], beside: Sequence[Figures]) -> tuple[float, float] | None:

@@ -8,13 +8,18 @@ Medicine* 27, MOVER; exact counts have none).
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from sfumato.core.values import Finding, Value
-from sfumato.tuning.aims import Aim, Aims, Limit
-from sfumato.tuning.search import held
+from sfumato.tuning.aims import Aim, Aims, Limit, Side
 from sfumato.tuning.study import Trial
+
+#: The length of a 95 % interval in standard errors.
+_INTERVAL = 2 * 1.959964
+#: An aim chooses if at least this share of how trials differ in it is no noise.
+_SIGNAL = 0.5
 
 
 def is_better(aim: Aim, one: Finding, other: Finding) -> bool:
@@ -46,6 +51,13 @@ def dominates(aims: Sequence[Aim], one: Trial, other: Trial) -> bool:
     return no_worse and any(is_better(aim, a, b) for aim, a, b in found)
 
 
+def held(aims: Aims, trial: Trial, people: float) -> bool:
+    """Whether a trial was measured and everything holds that must."""
+    return trial.status == "measured" and all(
+        limit.judge(trial.figure(limit.metric, limit.target), people).holds for limit in aims.limits
+    )
+
+
 def holders(aims: Aims, trials: Sequence[Trial], people: float) -> list[Trial]:
     """The trials in which everything holds and every aim was measured, those with the same rows once."""
     return [
@@ -74,21 +86,55 @@ def is_plain(aims: Aims, trial: Trial, among: Sequence[Trial]) -> bool:
     return not any(beats(other) for other in among)
 
 
+def signal(aim: Aim, trials: Sequence[Trial]) -> float:
+    """Which share of the variance of a figure over trials is not the figures' own noise, from 0 to 1.
+
+    >>> signal(Aim(metric="linkage.success", goal="low", unit="share", side="risk"), [])
+    0.0
+    """
+    found = [trial.figure(aim.metric, aim.target) for trial in trials if trial.like is None]
+    told = [one for one in found if one is not None and None not in (one.value, one.low, one.high)]
+    variance = statistics.variance([float(one.value or 0.0) for one in told]) if len(told) > 1 else 0.0
+    errors = [(float(one.high or 0.0) - float(one.low or 0.0)) / _INTERVAL for one in told]
+    noise_of_one = statistics.fmean(error**2 for error in errors) if errors else 0.0
+    return max(0.0, 1 - noise_of_one / variance) if variance > 0 else 0.0
+
+
+def choosing(aims: Aims, trials: Sequence[Trial]) -> tuple[Aim, ...]:
+    """The aims by which a policy is chosen: those in which trials differ more than by noise, or else all.
+
+    The best of many in a figure that is mostly noise would be the luckiest.
+    """
+    return tuple(aim for aim in aims.aims if signal(aim, trials) >= _SIGNAL) or aims.aims
+
+
+def leading(aims: Aims, trials: Sequence[Trial], side: Side) -> Aim:
+    """The first aim of a side that chooses, or else the first."""
+    named = [aim for aim in aims.aims if aim.side == side]
+    return next((aim for aim in choosing(aims, trials) if aim.side == side), named[0])
+
+
 def ranked(
-    aims: Aims, among: Sequence[Trial], own: Trial | None, sure: Mapping[int, float] = MappingProxyType({})
+    aims: Aims,
+    among: Sequence[Trial],
+    own: Trial | None,
+    chosen_by: Sequence[Aim] = (),
+    sure: Mapping[int, float] = MappingProxyType({}),
 ) -> list[Trial]:
     """Trials from the best down.
 
-    Where the user said what must hold: by the first aim of use. Else by the least gain over the given
-    policy ``own``: first by how ``sure`` it is, then by its size as a share of how far the trials differ.
+    Where the user said what must hold: by the first aim of use of those ``chosen_by``, by default all. Else
+    by the least gain in them over the given policy ``own``: first by how ``sure`` it is, then by its size as
+    a share of how far the trials differ.
     """
-    first = next(aim for aim in aims.aims if aim.side == "use")
+    chosen_by = chosen_by or aims.aims
     if aims.asked or own is None or not among:
+        first = next(aim for aim in (*chosen_by, *aims.aims) if aim.side == "use")
         return sorted(among, key=lambda trial: (_badness(first, trial), _badness(aims.aims[0], trial)))
-    spreads = [_spread(aim, among) for aim in aims.aims]
+    spreads = [_spread(aim, among) for aim in chosen_by]
 
     def place(trial: Trial) -> tuple[float, float, float]:
-        gains = [gain / spread for gain, spread in zip(_gains(aims.aims, trial, own), spreads, strict=True)]
+        gains = [gain / spread for gain, spread in zip(_gains(chosen_by, trial, own), spreads, strict=True)]
         return -sure.get(trial.number, 0.0), -min(gains), -sum(gains)
 
     return sorted(among, key=place)
@@ -108,7 +154,7 @@ class Obstacle(Value):
 
 def obstacles(aims: Aims, trials: Sequence[Trial], best: Trial, people: float) -> list[Obstacle]:
     """For each limit that binds, what stands behind it."""
-    use = next(aim for aim in aims.aims if aim.side == "use")
+    use = leading(aims, trials, "use")
     own = best.value(use.metric, use.target)
     found = []
     for limit in aims.limits:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,6 +22,7 @@ from sfumato.core.errors import InputError, PolicyError
 from sfumato.core.keyed import derive
 from sfumato.core.values import Finding, Plan
 from sfumato.evidence import ATTACKS
+from sfumato.evidence.estimators import Taught
 from sfumato.evidence.guarantee import guarantee
 from sfumato.evidence.learners import share_learners
 from sfumato.pipeline.comparing import compare, compare_made, counted, evidence
@@ -31,12 +33,14 @@ from sfumato.pipeline.verbs import check
 from sfumato.policy.load import LoadedPolicy, policy_from
 from sfumato.policy.model import Policy
 from sfumato.policy.parts import Part
-from sfumato.tuning.aims import PLANNED, Aims, always
+from sfumato.tuning.aims import PLANNED, Aims, always, every_probe
 
 Which = Literal["search", "confirm"]
 
 #: What of a probe no figure of the whole release rests on, left out of a search.
-LIGHTER: Mapping[str, Mapping[str, Any]] = {"learning": {"models": (), "floor": False}}
+LIGHTER: Mapping[str, Mapping[str, Any]] = {"learning": {"models": (), "floor": False, "importance": False}}
+#: Figures that are measured by what is left out.
+_HEAVIER = ("learning.importance",)
 #: A column with more values is no other target to try.
 _MOST_CLASSES = 10
 #: Every key of a search is derived with this word, so that none is a release's.
@@ -82,6 +86,11 @@ class Bench:
         return {"search": min(1 - self.share, most), "confirm": min(self.share, most)}
 
     @cached_property
+    def _memories(self) -> defaultdict[bytes, dict[tuple[Any, ...], Taught]]:
+        """What the people of each split, by its key, taught a model: the same for every policy."""
+        return defaultdict(dict)
+
+    @cached_property
     def _parts(self) -> Mapping[Which, pl.DataFrame]:
         search = self.snapshot.split(self.shares["search"], True, DOMAIN)
         confirm = self.snapshot.split(1 - self.shares["confirm"], False, DOMAIN)
@@ -118,6 +127,8 @@ class Bench:
         split: int = 0,
         hopeless: Callable[[Sequence[Finding]], bool] = _never,
         known: Callable[[str], tuple[Finding, ...] | None] = _unknown,
+        *,
+        whole: bool = False,
     ) -> Figures:
         """Fit and measure a policy on a part; cheap figures come first, and may end it.
 
@@ -125,6 +136,7 @@ class Bench:
             split: another number holds out other people, and draws anew.
             hopeless: asked after each step with what was measured so far.
             known: the findings of an earlier policy with the same rows, if there are any.
+            whole: everything that the policy's evidence measures, and not what is wanted alone.
 
         Raises:
             InputError: it cannot be fitted.
@@ -144,8 +156,8 @@ class Bench:
         findings = [*planned(fitted.plan, written.height), *priced]
         if hopeless(findings):
             return Figures(tuple(findings), fitted.plan, digest)
-        comparison = _compared(fitted, part, written, outside if held_out else None)
-        for probes in self._probes(policy):
+        comparison = self._compared(fitted, part, written, outside if held_out else None)
+        for probes in self._probes(policy, whole):
             if hopeless(findings):
                 break
             findings += [
@@ -173,7 +185,7 @@ class Bench:
             written = part_of(fitted.rows(part).collect(engine="streaming")).select(fitted.released)
         else:
             fitted, written, _ = _made(fitted)
-        seen = _compared(fitted, part, written, outside if held_out else None)
+        seen = self._compared(fitted, part, written, outside if held_out else None)
         found = []
         for column in columns:
             inventory = seen.inventory.model_copy(update={"target": column})
@@ -201,11 +213,21 @@ class Bench:
         vars(found).update(release_key=key, people_key=key, inventory=self.snapshot.inventory)
         return found
 
-    def _probes(self, policy: Policy) -> list[list[Part]]:
+    def _compared(
+        self, fitted: Fitted, part: pl.LazyFrame, written: pl.DataFrame, outside: pl.LazyFrame | None
+    ) -> Comparison:
+        frame, memory = written.lazy(), self._memories[fitted.snapshot.release_key]
+        if fitted.plan.synthesis is not None:
+            made = frame.with_row_index(ROW).with_columns(pl.col(ROW).cast(pl.UInt64))
+            return share_learners(compare_made(fitted, taught_by(fitted), made), memory)
+        compared = compare(fitted, part, lambda columns: counted(frame, columns), outside)
+        return share_learners(compared, memory)
+
+    def _probes(self, policy: Policy, whole: bool) -> list[list[Part]]:
         """What is to be measured, in steps: class risks, attacks, what the release is good for."""
-        wanted = self.aims.probes(policy)
+        wanted = every_probe(policy) if whole else self.aims.probes(policy)
         first = always(policy)
-        special = any(target != "release" for _, target in self.aims.places)
+        special = any(target != "release" or metric in _HEAVIER for metric, target in self.aims.places)
         parts = [
             Part(name=name, params={**params, **({} if special else LIGHTER.get(name, {}))})
             for name, params in wanted.items()
@@ -226,16 +248,6 @@ def _names(probes: Sequence[Part]) -> set[str]:
     return {part.name for part in probes}
 
 
-def _compared(
-    fitted: Fitted, part: pl.LazyFrame, written: pl.DataFrame, outside: pl.LazyFrame | None
-) -> Comparison:
-    frame = written.lazy()
-    if fitted.plan.synthesis is not None:
-        made = frame.with_row_index(ROW).with_columns(pl.col(ROW).cast(pl.UInt64))
-        return share_learners(compare_made(fitted, taught_by(fitted), made))
-    return share_learners(compare(fitted, part, lambda columns: counted(frame, columns), outside))
-
-
 def _made(fitted: Fitted) -> tuple[Fitted, pl.DataFrame, list[Finding]]:
     """What a synthesizer makes of a trial's people, and what its guarantee costs.
 
@@ -245,7 +257,7 @@ def _made(fitted: Fitted) -> tuple[Fitted, pl.DataFrame, list[Finding]]:
     lesson = lesson_of(fitted)
     taught = learned(lesson, lesson.trial_budget())
     plan = lesson.plan(taught, None)
-    rows = rows_made(lesson, taught, plan.rows or (taught.charged.size if taught.charged else 1))
+    rows = rows_made(lesson, taught, plan)
     planned = replace(fitted, plan=fitted.plan.model_copy(update={"synthesis": plan}))
     return planned, rows, [] if plan.private is None else guarantee(plan.private)
 

@@ -11,6 +11,21 @@ from sfumato.tuning.confirm import Confirmed
 from sfumato.tuning.frontier import Obstacle
 from sfumato.tuning.study import Trial
 
+_STANDING = {
+    "risk": {
+        "better": "less risk",
+        "worse": "more risk",
+        "no difference told": "no difference in risk that can be told",
+        "mixed": "less of one risk, more of another",
+    },
+    "use": {
+        "better": "more use",
+        "worse": "less use",
+        "no difference told": "no difference in use that can be told",
+        "mixed": "more of one use, less of another",
+    },
+}
+
 
 class Kept(Value):
     """A policy on the frontier; ``file`` is set where it was confirmed and written, and ``plain`` says
@@ -29,6 +44,7 @@ class Tuned(Value):
     ``people`` are the rows of the search and of the confirmation. ``frontier`` has the least risk first,
     ``best`` is the trial to take: the first in the order of preference that holds on the people set aside
     too; None if there is none, and then ``missed`` says what comes nearest and what it breaks.
+    ``release_from`` is where the people of the release are, if others were searched.
     ``own`` is the given policy on the people set aside. ``exhausted`` says that everything was tried.
     """
 
@@ -46,11 +62,25 @@ class Tuned(Value):
     missing: tuple[str, ...] = ()
     exhausted: bool = False
     folder: str | None = None
+    release_from: str | None = None
 
     @property
     def winner(self) -> Kept | None:
         """The best policy."""
         return next((kept for kept in self.frontier if kept.trial == self.best), None)
+
+    @property
+    def standing(self) -> str:
+        """How the best policy stands to the given one on the people set aside, beyond noise, in words."""
+        winner = self.winner
+        if winner is None or winner.confirmed is None or not winner.confirmed.gains or not winner.differs:
+            return ""
+        words = []
+        for side, told in _STANDING.items():
+            gains = zip(self.aims.aims, winner.confirmed.gains, strict=True)
+            found = {gain.word for aim, gain in gains if aim.side == side} & {"better", "worse"}
+            words.append(told["mixed" if len(found) > 1 else found.pop() if found else "no difference told"])
+        return " and ".join(words)
 
     @property
     def shown(self) -> tuple[Kept, ...]:

@@ -17,7 +17,7 @@ from sfumato.core.errors import InputError
 from sfumato.core.keyed import derive
 from sfumato.core.values import Plan
 from sfumato.pipeline.outcome import Watch
-from sfumato.pipeline.snapshot import Snapshot, told_if_gone
+from sfumato.pipeline.snapshot import Snapshot, told_if_changed
 from sfumato.pipeline.verbs import refuse_problems
 from sfumato.policy.load import LoadedPolicy
 from sfumato.policy.model import Policy
@@ -28,9 +28,10 @@ from sfumato.tuning.aims import Aims, aims_of
 from sfumato.tuning.asked import Asked, Confirm
 from sfumato.tuning.budget import Budget
 from sfumato.tuning.choices import choices, chosen, differences
-from sfumato.tuning.confirm import Confirmed, confirmed, measure_again, paired, pooled
-from sfumato.tuning.frontier import broken, frontier, is_plain, nearest_miss, obstacles, ranked
+from sfumato.tuning.confirm import Confirmed, confirmed, elsewhere, measure_again, paired, pooled
+from sfumato.tuning.frontier import broken, choosing, frontier, is_plain, nearest_miss, obstacles, ranked
 from sfumato.tuning.measuring import DOMAIN, Bench, Figures
+from sfumato.tuning.others import refuse_uncharged
 from sfumato.tuning.outcome import Kept, Tuned
 from sfumato.tuning.page import page
 from sfumato.tuning.search import Search
@@ -50,6 +51,7 @@ class _Work:
     search: Search
     confirm: Confirm
     watch: Watch
+    release_from: str | None = None
 
     @property
     def share(self) -> float:
@@ -57,7 +59,7 @@ class _Work:
         return self.bench.shares["search"]
 
 
-@told_if_gone
+@told_if_changed
 def tune(
     loaded: LoadedPolicy,
     snapshot: Snapshot,
@@ -80,7 +82,8 @@ def tune(
 
     Raises:
         PolicyError: the policy does not fit its source.
-        InputError: ``usage``, ``unknown-name`` and ``policy-mismatch`` for what cannot be meant;
+        InputError: ``usage``, ``unknown-name`` and ``policy-mismatch`` for what cannot be meant,
+            ``event-unsupported`` for a choice that no epsilon covers;
             ``source-changed`` for a study of something else; from reading.
     """
     watch = watch or Watch()
@@ -88,6 +91,7 @@ def tune(
     _ = snapshot.columns
     watch.stage("taking the inventory")
     refuse_problems(loaded, snapshot)
+    refuse_uncharged(loaded, snapshot, asked.release_from)
     aims = aims_of(loaded.policy, asked.minimize, asked.maximize, [one.limit() for one in asked.subject_to])
     every = choices(loaded, asked.vary if aims.counts_dropped else asked.vary.keeping_columns())
     if folder is not None:
@@ -112,8 +116,8 @@ def tune(
     trials = search.run(
         budget, asked.confirm.measurements, lambda words, done, total: watch.within(words, done, total)
     )
-    confirm = asked.confirm.within(budget.affords(search.longest))
-    work = _Work(bench, search, confirm, watch)
+    confirm = asked.confirm.within(budget.affords(search.typical))
+    work = _Work(bench, search, confirm, watch, asked.release_from)
     better, sure = _raced(work, trials)
     tuned = _chosen(work, better, sure)
     snapshot.refuse_changed()
@@ -124,12 +128,13 @@ def _raced(work: _Work, trials: Sequence[Trial]) -> tuple[list[Trial], dict[int,
     """The trials, those that may win with figures of more splits of the search's people.
 
     What looks best of many on one split is the luckiest as well, so the contenders and the given policy are
-    looked at again. With them comes how sure it is that each gains on every axis: the least of its gains, in
-    halves of that gain's 95 % interval.
+    looked at again. With them comes how sure it is that each gains on every axis that chooses: the least of
+    its gains, in halves of that gain's 95 % interval. Who is worse beyond noise in any other is no surer.
     """
     aims, asked = work.bench.aims, work.confirm
     own, more = _own(trials), asked.again - 1
-    contenders = ranked(aims, frontier(aims, trials, work.share), own)[: asked.contenders]
+    chosen_by = choosing(aims, trials)
+    contenders = ranked(aims, frontier(aims, trials, work.share), own, chosen_by)[: asked.contenders]
     again: dict[int, list[Figures]] = {}
     chosen_trials = {trial.number: trial for trial in (*([own] if own is not None else []), *contenders)}
     for number, trial in chosen_trials.items():
@@ -140,8 +145,8 @@ def _raced(work: _Work, trials: Sequence[Trial]) -> tuple[list[Trial], dict[int,
     better = [_more(trial, again[trial.number]) if trial.number in again else trial for trial in trials]
     sure: dict[int, float] = {}
     for number, figures in again.items() if own is not None else ():
-        gains = [paired(aim, figures, again[0]) for aim in aims.aims]
-        sure[number] = min((_surety(gain) for gain in gains), default=0.0)
+        found = {aim: _surety(paired(aim, figures, again[0])) for aim in aims.aims}
+        sure[number] = min(one for aim, one in found.items() if aim in chosen_by or one <= -_SURE)
     return better, sure
 
 
@@ -179,7 +184,11 @@ def _chosen(work: _Work, trials: Sequence[Trial], sure: Mapping[int, float]) -> 
     found = frontier(aims, trials, work.share)
     own = _own(trials)
     raced = [trial for trial in found if trial.splits == work.confirm.again]
-    order = [trial for trial in ranked(aims, raced, own, sure) if is_plain(aims, trial, raced)]
+    order = [
+        trial
+        for trial in ranked(aims, raced, own, choosing(aims, trials), sure)
+        if is_plain(aims, trial, raced)
+    ]
     again = order[: work.confirm.policies]
     confirmations, given = _confirm(work, again, own)
     best = next(
@@ -195,6 +204,8 @@ def _chosen(work: _Work, trials: Sequence[Trial], sure: Mapping[int, float]) -> 
     if best is not None:
         confirmations[best.number] = _with_targets(work, best, confirmations[best.number])
         given = None if given is None or own is None else _with_targets(work, own, given)
+        if own is not None and best.number != own.number:
+            confirmations[best.number] = _with_the_rest(work, best, own, confirmations[best.number])
     names = {trial.number: f"policy-{i}.yaml" for i, trial in enumerate(_first(again, best), 1)}
     missed = nearest_miss(aims, trials, work.share) if best is None else None
     kept = [
@@ -212,6 +223,7 @@ def _chosen(work: _Work, trials: Sequence[Trial], sure: Mapping[int, float]) -> 
         aims=aims,
         people=(work.bench.rows("search"), work.bench.rows("confirm")),
         splits=work.confirm.splits,
+        release_from=work.release_from,
         trials=tuple(trials),
         differs=tuple(differences(every, trial.params) for trial in trials),
         frontier=tuple(kept),
@@ -225,13 +237,17 @@ def _chosen(work: _Work, trials: Sequence[Trial], sure: Mapping[int, float]) -> 
 
 
 def _wins(aims: Aims, found: Confirmed) -> bool:
-    """Whether it stands, and use is no less on the people set aside than the given policy's.
+    """Whether it stands, and on the people set aside is in nothing worse than the given policy beyond noise.
 
-    Where the user says what must hold, the given policy is no measure.
+    A use that is less, be it within noise, has to be made up by another one that is more beyond it. Where
+    the user says what must hold, the given policy is no measure.
     """
-    uses = {aim.name for aim in aims.aims if aim.side == "use"}
-    loses = any(gain.value is not None and gain.value < 0 for gain in found.gains if gain.aim in uses)
-    return _stands(found) and (aims.asked or not loses)
+    if aims.asked or not _stands(found):
+        return _stands(found)
+    gains = list(zip(aims.aims, found.gains, strict=False))
+    more = any(aim.side == "use" and gain.word == "better" for aim, gain in gains)
+    less = any(aim.side == "use" and gain.value is not None and gain.value < 0 for aim, gain in gains)
+    return not any(gain.word == "worse" for _, gain in gains) and (more or not less)
 
 
 def _stands(found: Confirmed) -> bool:
@@ -244,6 +260,19 @@ def _with_targets(work: _Work, trial: Trial, found: Confirmed) -> Confirmed:
     work.watch.stage("learning what the search never looked at")
     others = work.bench.other_targets(_policy(work, trial), work.confirm.targets)
     return found.model_copy(update={"others": tuple(others)})
+
+
+def _with_the_rest(work: _Work, trial: Trial, own: Trial, found: Confirmed) -> Confirmed:
+    """What else the evidence measures of it and of the given policy: where it may be worse."""
+
+    def figures(one: Trial) -> list[Figures] | str:
+        work.watch.stage("measuring everything else on other people")
+        return measure_again(work.bench, _policy(work, one), work.confirm.whole, lambda: None, whole=True)
+
+    again, beside = figures(trial), figures(own)
+    if isinstance(again, str) or isinstance(beside, str) or not again:
+        return found
+    return found.model_copy(update={"elsewhere": elsewhere(work.bench.aims, again, beside)})
 
 
 def _policy(work: _Work, trial: Trial) -> Policy:
@@ -354,6 +383,7 @@ def _policies(work: _Work, tuned: Tuned, folder: Path) -> dict[str, bytes]:
             tuned.trials[kept.trial].params,
             base=loaded.folder,
             folder=folder,
+            source=work.release_from,
             head=f"Found by sfumato tune: {', '.join(kept.differs) or 'the given policy'}.{elsewhere}",
         )
         for kept in tuned.frontier

@@ -49,14 +49,24 @@ def plain(node: Any) -> Any:
 
 
 def policy_text(
-    tree: Any, every: Sequence[Choice], params: Params, *, base: Path, folder: Path, head: str
+    tree: Any,
+    every: Sequence[Choice],
+    params: Params,
+    *,
+    base: Path,
+    folder: Path,
+    head: str,
+    source: str | None = None,
 ) -> bytes:
     """A policy file for ``folder`` with what was chosen, from the tree of one in ``base``.
 
     Args:
         head: lines that go above the file as comments.
+        source: the path of another source, relative to ``base``.
     """
     changed = chosen(deepcopy(tree), every, params)
+    if source is not None:
+        changed["dataset"]["source"]["path"] = source
     _move(changed, os.path.relpath(base.resolve(), folder.resolve()))
     if not isinstance(changed, CommentedMap):
         changed = CommentedMap(changed)
