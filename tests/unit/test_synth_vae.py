@@ -207,3 +207,20 @@ def test_nothing_but_the_charged_draws_depends_on_the_rows(monkeypatch: pytest.M
         prepaid, multiplier = paid(vae, table, 1.0, 500, Budget(1.0, 1e-5))
         found.append(made(vae.fit(table, KEY, Private(prepaid, multiplier, 1e-5, 500))))
     assert np.array_equal(*found)
+
+
+def test_codes_are_drawn_by_their_scores_whatever_their_size() -> None:
+    shares = np.array([0.5, 0.3, 0.15, 0.05])
+    logs = np.log(shares).astype(np.float32)[:, None]
+    random = np.random.default_rng(0)
+    # Far from zero exponentials are none that 32 bits hold; the draw is the same.
+    for offset in (0.0, 200.0, -200.0):
+        codes = vae_heads.drawn(np.repeat(logs + np.float32(offset), 40_000, axis=1), random)
+        assert np.abs(np.bincount(codes, minlength=4) / 40_000 - shares).max() < 0.02
+    allowed = np.array([False, True, True, False])
+    codes = vae_heads.drawn(np.repeat(logs, 20_000, axis=1), random, allowed)
+    assert set(codes.tolist()) == {1, 2}
+    assert np.mean(codes == 1) == pytest.approx(2 / 3, abs=0.02)
+    # What is far below all others is drawn where nothing else is allowed.
+    far = np.array([[90.0], [-90.0]], dtype=np.float32).repeat(50, axis=1)
+    assert (vae_heads.drawn(far, random, np.array([False, True])) == 1).all()

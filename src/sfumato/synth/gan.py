@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field as Limits
 
 from sfumato.contracts import Params
-from sfumato.core.errors import InputError
 from sfumato.core.keyed import derive, generator
-from sfumato.dp.events import composed
-from sfumato.dp.prepaid import reserve
-from sfumato.dp.training.trained import sampled_gaussian
 from sfumato.synth.coded import Coded, Field, Given, Private
+from sfumato.synth.deep import Deep, Told, weights_of
 from sfumato.synth.learning import arrays_of, load, need_deep, seeded
-from sfumato.synth.vae import beside
 
 if TYPE_CHECKING:
-    from dp_accounting import DpEvent
-
     from sfumato.dp.training.trained import Progress
     from sfumato.synth.networks.gan_conditions import Conditions
 
@@ -92,15 +85,15 @@ class GanModel:
         """Codes of new rows, shape (rows, fields); what is given is not looked at."""
         del given
         from sfumato.synth.networks.vae import spans
-        from sfumato.synth.networks.vae_heads import drawn, softmax
+        from sfumato.synth.networks.vae_heads import drawn
 
         made = np.empty((rows, len(self._fields)), dtype=np.int32, order="F")
         every = spans([field.size for field in self._fields])
         for at in range(0, rows, _AT_ONCE):
             some = slice(at, min(rows, at + _AT_ONCE))
-            scores = self.scores(some.stop - at, random)
+            scores = np.ascontiguousarray(self.scores(some.stop - at, random).T)
             for place, span in enumerate(every):
-                made[some, place] = drawn(softmax(scores[:, span]), random)
+                made[some, place] = drawn(scores[span], random)
         return made
 
     def scores(self, rows: int, random: np.random.Generator) -> NDArray[np.float32]:
@@ -136,7 +129,7 @@ class GanModel:
         return cls(fields, network, np.array(arrays["shares"]), np.array(arrays["shift"]), document["facts"])
 
 
-class Gan:
+class Gan(Deep[GanModel]):
     """A conditional Wasserstein GAN with a gradient penalty.
 
     Without differential privacy conditions are drawn by the logarithms of how often codes are met, and the
@@ -147,44 +140,11 @@ class Gan:
 
     Params: ClassVar[type[Params]] = GanParams
     summary: ClassVar[str] = "rows that a critic cannot tell from real ones (conditional Wasserstein GAN)"
-    sees: ClassVar[Literal["rows", "marginals"]] = "rows"
-    has_private: ClassVar[bool] = True
 
     def __init__(self, params: GanParams) -> None:
         self.params = params
 
-    def event(self, fields: Sequence[Field], size: int, noise: float) -> DpEvent:
-        """The shares of codes, then all steps of the critic: what a fit is charged."""
-        del fields
-        return composed(self._events(size, noise))
-
-    def _events(self, size: int, noise: float) -> list[DpEvent]:
-        rate, steps = self._rate(size), self.params.private_steps
-        return [sampled_gaussian(1.0, beside(noise, rate, steps), 1), sampled_gaussian(rate, noise, steps)]
-
-    def _rate(self, size: int) -> float:
-        return min(1.0, self.params.private_batch / max(1, size))
-
-    def fit(
-        self,
-        coded: Coded,
-        key: bytes,
-        private: Private | None = None,
-        progress: Callable[[str, int, int], None] | None = None,
-    ) -> GanModel:
-        """Learn from coded rows.
-
-        Raises:
-            InputError: ``usage``: no rows or no fields, or PyTorch or Opacus is not installed.
-        """
-        need_deep()
-        if not coded.codes.size:
-            raise InputError("usage", "there are no rows to learn from")
-        if private is not None:
-            return self._private(coded, key, private, progress)
-        return self._open(coded, key, progress)
-
-    def _open(self, coded: Coded, key: bytes, progress: Callable[[str, int, int], None] | None) -> GanModel:
+    def _open(self, coded: Coded, key: bytes, progress: Told | None) -> GanModel:
         """Without differential privacy."""
         import torch
 
@@ -220,13 +180,7 @@ class Gan:
         facts = {"weights": made.weights, "steps": params.steps}
         return _finished(coded.fields, made.average.copy, shares(coded), facts, key)
 
-    def _private(
-        self,
-        coded: Coded,
-        key: bytes,
-        private: Private,
-        progress: Callable[[str, int, int], None] | None,
-    ) -> GanModel:
+    def _private(self, coded: Coded, key: bytes, private: Private, progress: Told | None) -> GanModel:
         """Under differential privacy: two draws, charged as one."""
         import torch
 
@@ -236,13 +190,9 @@ class Gan:
         from sfumato.synth.networks.gan import Judge
         from sfumato.synth.networks.gan_conditions import Conditions
         from sfumato.synth.networks.gan_private import Duel, less
-        from sfumato.synth.networks.vae_heads import noisy_shares
 
         params, sizes, rate = self.params, coded.sizes, self._rate(private.size)
-        events = self._events(private.size, private.noise)
-        paid = reserve(private.budget, events, delta=private.delta, place="synthesis")
-        paid.spend(events[0], place="shares of codes")
-        wanted = noisy_shares(coded, beside(private.noise, rate, params.private_steps))
+        paid, wanted = self._shares(coded, private)
         settings = Settings(
             rate=rate,
             noise_multiplier=private.noise,
@@ -260,8 +210,8 @@ class Gan:
         codes = torch.from_numpy(np.ascontiguousarray(coded.codes)).float()
         examples = Examples((codes, torch.zeros(len(codes))), None)
         conditions = Conditions(sizes, wanted)
-        # Conditions of real rows are drawn from PyTorch's generator: nobody can foretell them.
-        with seeded(secrets.token_bytes(32)):
+        # Conditions of real rows are drawn apart, from what the training draws batches and noise from.
+        with seeded(derive(key, "training")):
             random = generator(derive(key, "conditions"))
             turns = -(-params.private_steps // params.critic_steps)
             made = _Making(sizes, params, conditions, random, wanted, turns)
@@ -316,15 +266,12 @@ class _Making:
         from sfumato.synth.networks.gan import Average, Generator
 
         self._network = Generator(sizes, params.hidden, params.noise)
+        self.weights = weights_of(self._network)
         self._network.start(shares)
         self.average = Average(self._network, Generator(sizes, params.hidden, params.noise), _AVERAGE)
         self._optimizer = torch.optim.Adam(self._network.parameters(), lr=params.lr, betas=_BETAS)
         self._params, self._conditions, self._random = params, conditions, random
         self._turns, self._turn = turns, 0
-
-    @property
-    def weights(self) -> int:
-        return int(sum(p.numel() for p in self._network.parameters()))
 
     def rows(self, asked: Any) -> Any:
         """Made rows with their conditions, as a critic takes them, without slope."""
@@ -390,5 +337,5 @@ def _adam(parameters: list[Any], *, lr: float) -> Any:
     return torch.optim.Adam(parameters, lr=lr, betas=_BETAS)
 
 
-def _told(progress: Callable[[str, int, int], None], at: Progress) -> None:
+def _told(progress: Told, at: Progress) -> None:
     progress(_WHAT, at.step, at.steps)

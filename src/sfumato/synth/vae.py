@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +14,11 @@ from pydantic import Field as Limits
 from sfumato.contracts import Params
 from sfumato.core.errors import InputError
 from sfumato.core.keyed import derive, generator
-from sfumato.dp.events import composed
-from sfumato.dp.prepaid import reserve
-from sfumato.dp.training.trained import sampled_gaussian
 from sfumato.synth.coded import Coded, Field, Given, Private
+from sfumato.synth.deep import Deep, Told, weights_of
 from sfumato.synth.learning import Plan, arrays_of, learn, load, need_deep, seeded
 
 if TYPE_CHECKING:
-    from dp_accounting import DpEvent
-
     from sfumato.dp.training.trained import Progress
     from sfumato.synth.networks.vae_latents import Mixture
 
@@ -31,9 +26,6 @@ _AT_ONCE = 8192
 #: Made rows among which those with what is given are looked for.
 _POOL = 16_384
 _FEWEST_STEPS = 600
-#: The part of the cost under differential privacy that the shares of single codes take.
-_MARGINAL_SHARE = 0.1
-_LEAST_NOISE = 1e-3
 
 
 class VaeParams(Params):
@@ -99,31 +91,30 @@ class VaeModel:
         Raises:
             InputError: ``usage``: of a field no code is allowed.
         """
+        import torch
+
         made = np.empty((rows, len(self._fields)), dtype=np.int32, order="F")
         _check(given)
-        for at in range(0, rows, _AT_ONCE):
-            some = slice(at, min(rows, at + _AT_ONCE))
-            wanted = {place: one if one.dtype == np.bool_ else one[some] for place, one in given.items()}
-            made[some] = self._made(some.stop - at, random, wanted)
+        with seeded(bytes(32)), torch.no_grad():
+            for at in range(0, rows, _AT_ONCE):
+                some = slice(at, min(rows, at + _AT_ONCE))
+                wanted = {place: one if one.dtype == np.bool_ else one[some] for place, one in given.items()}
+                self._make(made[some], random, wanted)
         return made
 
-    def _made(self, rows: int, random: np.random.Generator, given: Given) -> NDArray[np.int32]:
+    def _make(self, made: NDArray[np.int32], random: np.random.Generator, given: Given) -> None:
         from sfumato.synth.networks.vae import spans
-        from sfumato.synth.networks.vae_heads import drawn, softmax
+        from sfumato.synth.networks.vae_heads import drawn
 
+        rows = len(made)
         latents = self._chosen(rows, random, given) if given else self._mixture.sample(rows, random)
-        scores = self.scores(latents)
-        made = np.empty((rows, len(self._fields)), dtype=np.int32)
+        scores = self._outputs(latents)
         for place, span in enumerate(spans([field.size for field in self._fields])):
             wanted = given.get(place)
-            if wanted is not None and wanted.dtype != np.bool_:
+            if wanted is None or wanted.dtype == np.bool_:
+                made[:, place] = drawn(scores[span], random, wanted)  # type: ignore[arg-type]
+            else:
                 made[:, place] = wanted
-                continue
-            chances = softmax(
-                scores[:, span] if wanted is None else np.where(wanted, scores[:, span], -np.inf)
-            )
-            made[:, place] = drawn(chances, random)
-        return made
 
     def _chosen(self, rows: int, random: np.random.Generator, given: Given) -> NDArray[np.float64]:
         """Latent numbers for rows with what is given."""
@@ -162,8 +153,17 @@ class VaeModel:
         import torch
 
         with seeded(bytes(32)), torch.no_grad():
-            found: NDArray[np.float32] = self._network.decoder(torch.from_numpy(latents).float()).numpy()
-        return found + self._shift
+            return self._outputs(latents).T
+
+    def _outputs(self, latents: NDArray[np.float64]) -> NDArray[np.float32]:
+        """The same, rows side by side."""
+        import torch
+
+        decoder = self._network.decoder
+        hidden, last = decoder[:-1](torch.from_numpy(latents).float()), decoder[-1]
+        bias = last.bias + torch.from_numpy(self._shift)
+        found: NDArray[np.float32] = torch.addmm(bias[:, None], last.weight, hidden.T).numpy()
+        return found
 
     def state(self) -> tuple[Mapping[str, NDArray[Any]], Mapping[str, Any]]:
         """The decoder, the mixture and the shift of scores; the encoder is not kept."""
@@ -193,7 +193,7 @@ class VaeModel:
         return cls(fields, network, mixture, np.array(arrays["shift"]), document["facts"])
 
 
-class Vae:
+class Vae(Deep[VaeModel]):
     """A variational autoencoder with a softmax for each field.
 
     Without differential privacy a mixture of Gaussians is fitted to the latent numbers of all rows, and rows
@@ -203,45 +203,11 @@ class Vae:
 
     Params: ClassVar[type[Params]] = VaeParams
     summary: ClassVar[str] = "rows through a few numbers and back (variational autoencoder)"
-    sees: ClassVar[Literal["rows", "marginals"]] = "rows"
-    has_private: ClassVar[bool] = True
 
     def __init__(self, params: VaeParams) -> None:
         self.params = params
 
-    def event(self, fields: Sequence[Field], size: int, noise: float) -> DpEvent:
-        """The shares of codes, then DP-SGD: what a fit is charged."""
-        del fields
-        return composed(self._events(size, noise))
-
-    def _events(self, size: int, noise: float) -> list[DpEvent]:
-        rate = min(1.0, self.params.private_batch / max(1, size))
-        steps = self.params.private_steps
-        return [
-            sampled_gaussian(1.0, beside(noise, rate, steps), 1),
-            sampled_gaussian(rate, noise, steps),
-        ]
-
-    def fit(
-        self,
-        coded: Coded,
-        key: bytes,
-        private: Private | None = None,
-        progress: Callable[[str, int, int], None] | None = None,
-    ) -> VaeModel:
-        """Learn from coded rows.
-
-        Raises:
-            InputError: ``usage``: no rows or no fields, or PyTorch or Opacus is not installed.
-        """
-        need_deep()
-        if not coded.codes.size:
-            raise InputError("usage", "there are no rows to learn from")
-        if private is not None:
-            return self._private(coded, key, private, progress)
-        return self._open(coded, key, progress)
-
-    def _open(self, coded: Coded, key: bytes, progress: Callable[[str, int, int], None] | None) -> VaeModel:
+    def _open(self, coded: Coded, key: bytes, progress: Told | None) -> VaeModel:
         """Without differential privacy."""
         import torch
 
@@ -265,7 +231,7 @@ class Vae:
         latents = _encoded(network, codes, generator(derive(key, "latents")))
         mixture = Mixture.fit(latents, params.components, generator(derive(key, "mixture")))
         facts = {
-            "weights": _weights(network),
+            "weights": weights_of(network),
             "components": len(mixture.weights),
             "epochs": learned.epochs,
             "loss": learned.loss,
@@ -278,32 +244,22 @@ class Vae:
         epochs = max(self.params.epochs, min(200, _FEWEST_STEPS // math.ceil(rows / batch)))
         return Plan(epochs=epochs, batch=batch, lr=self.params.lr, patience=max(5, epochs // 5))
 
-    def _private(
-        self,
-        coded: Coded,
-        key: bytes,
-        private: Private,
-        progress: Callable[[str, int, int], None] | None,
-    ) -> VaeModel:
+    def _private(self, coded: Coded, key: bytes, private: Private, progress: Told | None) -> VaeModel:
         """Under differential privacy: two draws, charged as one."""
         import torch
 
         from sfumato.dp.training.train import train
         from sfumato.synth.networks.vae import Autoencoder, bound
-        from sfumato.synth.networks.vae_heads import noisy_shares
         from sfumato.synth.networks.vae_latents import Mixture
 
         params, sizes = self.params, coded.sizes
-        events = self._events(private.size, private.noise)
-        paid = reserve(private.budget, events, delta=private.delta, place="synthesis")
-        paid.spend(events[0], place="shares of codes")
-        wanted = noisy_shares(coded, beside(private.noise, self._rate(private.size), params.private_steps))
+        paid, wanted = self._shares(coded, private)
         with seeded(derive(key, "weights")):
             network = Autoencoder(sizes, params.private_hidden, params.private_latent)
         network.start(wanted)
         codes = torch.from_numpy(np.ascontiguousarray(coded.codes))
-        # The latent noise is each row's own, and nobody can foretell it.
-        with seeded(secrets.token_bytes(32)):
+        # The latent noise of rows is drawn apart, from what the training draws batches and noise from.
+        with seeded(derive(key, "training")):
             trained = train(
                 network,
                 (codes.float(), codes.long()),
@@ -326,7 +282,7 @@ class Vae:
                 watch=None if progress is None else partial(_told, progress),
             )
         facts = {
-            "weights": _weights(trained.module),
+            "weights": weights_of(trained.module),
             "components": 1,
             "steps": trained.steps,
             "rate": trained.rate,
@@ -335,29 +291,13 @@ class Vae:
         mixture = Mixture.standard(params.private_latent)
         return _finished(coded.fields, trained.module, mixture, wanted, facts, key)
 
-    def _rate(self, size: int) -> float:
-        return min(1.0, self.params.private_batch / max(1, size))
 
-
-def beside(noise: float, rate: float, steps: int) -> float:
-    """The noise multiplier of the shares: a fixed part of the cost of the steps, as the central limit has it.
-
-    The limit (Dong, Roth & Su 2022) only parts what is charged: the charge itself is of the events.
-    """
-    steps_cost = rate * math.sqrt(steps * math.expm1(min(50.0, noise**-2)))
-    return max(_LEAST_NOISE, math.sqrt((1 - _MARGINAL_SHARE) / _MARGINAL_SHARE) / steps_cost)
-
-
-def _told(progress: Callable[[str, int, int], None], at: Progress) -> None:
+def _told(progress: Told, at: Progress) -> None:
     progress("learning the autoencoder", at.step, at.steps)
 
 
 def _falling(share: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * share))
-
-
-def _weights(network: Any) -> int:
-    return int(sum(p.numel() for p in network.parameters()))
 
 
 def _encoded(network: Any, codes: Any, random: np.random.Generator) -> NDArray[np.float64]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +206,8 @@ class Run:
         step = self._at
         chosen = self._draw(step)
         clipper.clear()
-        self._feeder.feed(clipper, chosen, self._randomness.stream("views", step))
+        with self._apart(step):
+            self._feeder.feed(clipper, chosen, self._randomness.stream("views", step))
         if clipper.seen > 1 and clipper.broken == clipper.seen:
             raise InputError(
                 "usage",
@@ -222,6 +224,19 @@ class Run:
             return Step(step, chosen, flat[0], flat[1], clipper.broken)
 
         return made
+
+    @contextmanager
+    def _apart(self, step: int) -> Iterator[None]:
+        """PyTorch's generator with numbers for this step's rows alone, and as it was afterwards.
+
+        How many a module draws for its rows tells how many they are: what is drawn later must not show it.
+        """
+        import torch
+
+        devices = [self._device] if self._device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(int(self._randomness.stream("module", step).words(1)[0] >> np.uint64(1)))
+            yield
 
     def _draw(self, step: int) -> NDArray[np.int64]:
         self.record.sampled(self.settings.rate)

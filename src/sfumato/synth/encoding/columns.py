@@ -157,8 +157,8 @@ class Numbers:
         bins = self.bins
         gone = codes > len(bins.starts)
         asked = np.where(gone, bins.code[0], codes)
-        first = np.searchsorted(bins.code, asked, side="left")
-        last = np.searchsorted(bins.code, asked, side="right") - 1
+        begins = np.searchsorted(bins.code, np.arange(len(bins.starts) + 2))
+        first, last = begins[asked], begins[asked + 1] - 1
         total = np.append(0.0, np.cumsum(bins.weight))
         places = total[first] + random.random(len(codes)) * (total[last + 1] - total[first])
         piece = np.clip(np.searchsorted(total, places, side="right") - 1, first, last)

@@ -24,6 +24,7 @@ Arrays = Mapping[str, NDArray[Any]]
 _AT_ONCE = 8192
 _SCORES_AT_ONCE = 2**22
 _CANDIDATES = 32
+_MANY = 512
 
 
 class Scores(Protocol):
@@ -163,7 +164,18 @@ def _pieces(count: int, most: int) -> Iterator[tuple[int, int]]:
 
 
 def _chosen(shares: NDArray[Any], random: np.random.Generator) -> NDArray[np.int64]:
-    """A column for each row, by shares that need not add up to one; never one whose share is zero."""
+    """A column for each row, by shares that need not add up to one; never one whose share is zero.
+
+    Of very many columns a stretch is drawn first, and then one of its columns: few sums are kept.
+    """
+    if shares.shape[1] > _MANY:
+        width = math.isqrt(shares.shape[1])
+        begins = np.arange(0, shares.shape[1], width)
+        stretch = begins[_chosen(np.add.reduceat(shares, begins, axis=1), random)]
+        columns = stretch[:, None] + np.arange(width)
+        within = np.take_along_axis(shares, np.minimum(columns, shares.shape[1] - 1), axis=1)
+        within[columns >= shares.shape[1]] = 0
+        return np.asarray(stretch + _chosen(within, random), dtype=np.int64)
     heaps = np.cumsum(shares, axis=1, dtype=np.float64)
     # Below one by more than the last digit of a product: a draw never reaches the end of the heap.
     marks = random.random(len(shares)) * (1 - 2**-50)

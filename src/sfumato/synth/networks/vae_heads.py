@@ -19,6 +19,8 @@ Numbers = NDArray[np.float32]
 
 _ROUNDS = 25
 _LEAST_SHARE = 1e-9
+#: Below, exponentials are near the end of what a number of 32 bits can be.
+_LEAST_TOTAL = 1e-30
 
 
 def shares(coded: Coded) -> NDArray[np.float64]:
@@ -59,13 +61,37 @@ def softmax(scores: Numbers) -> Numbers:
     return found
 
 
-def drawn(probabilities: Numbers, random: np.random.Generator) -> NDArray[np.int32]:
-    """One code a row, shape (rows,); none that has no probability."""
-    sums = np.cumsum(probabilities, axis=1, dtype=np.float64)
+def drawn(
+    scores: Numbers, random: np.random.Generator, allowed: NDArray[np.bool_] | None = None
+) -> NDArray[np.int32]:
+    """One code a row, shape (rows,), each by the exponential of its score; none that is not allowed.
+
+    Rows lie side by side, so that every step is one over many rows.
+
+    Args:
+        scores: of one field, shape (size, rows).
+        allowed: codes, shape (size,).
+    """
+    sums = _summed(scores, allowed)
+    if not (np.isfinite(sums[-1]) & (sums[-1] > _LEAST_TOTAL)).all():
+        kept = scores if allowed is None else scores[allowed]
+        sums = _summed(scores - kept.max(axis=0), allowed)
+    at = random.random(sums.shape[1], dtype=np.float32) * sums[-1]
     # At the very end of the scale rounding could find a code behind the last that can be.
-    at = random.random(len(sums)) * (1 - 1e-12) * sums[:, -1]
-    found: NDArray[np.int32] = (sums <= at[:, None]).sum(axis=1).astype(np.int32)
+    at = np.minimum(at, np.nextafter(sums[-1], np.float32(0)))
+    found: NDArray[np.int32] = np.add.reduce(sums <= at, axis=0, dtype=np.int32)
     return found
+
+
+def _summed(scores: Numbers, allowed: NDArray[np.bool_] | None) -> Numbers:
+    """Sums of exponentials over the codes up to each."""
+    with np.errstate(over="ignore"):
+        sums: Numbers = np.exp(scores)
+        if allowed is not None:
+            sums[~allowed] = 0
+        for code in range(1, len(sums)):
+            sums[code] += sums[code - 1]
+    return sums
 
 
 def calibrated(

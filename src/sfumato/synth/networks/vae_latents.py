@@ -66,11 +66,11 @@ class Mixture:
     def sample(self, rows: int, random: np.random.Generator) -> Numbers:
         """Numbers of nobody, shape (rows, latent)."""
         part = random.choice(len(self.weights), size=rows, p=self.weights)
-        draw = random.standard_normal((rows, self.means.shape[1]))
-        made = np.empty_like(draw)
-        for one in range(len(self.weights)):
-            rows_of = part == one
-            made[rows_of] = self.means[one] + draw[rows_of] @ self.factors[one].T
+        draw = random.standard_normal((rows, self.means.shape[1]), dtype=np.float32)
+        ends = np.cumsum(np.bincount(part, minlength=len(self.weights)))
+        made = np.empty(draw.shape)
+        for one, places in enumerate(np.split(np.argsort(part, kind="stable"), ends[:-1])):
+            made[places] = self.means[one] + draw[places] @ self.factors[one].T
         return made
 
     def _belongs(self, squares: Numbers) -> tuple[Numbers, float]:

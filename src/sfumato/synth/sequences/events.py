@@ -15,7 +15,7 @@ from sfumato.core.errors import InputError
 from sfumato.core.keyed import derive, generator
 from sfumato.synth.coded import Private
 from sfumato.synth.learning import Learned, Plan, Watch, arrays_of, learn, load, need_deep, seeded
-from sfumato.synth.sequences.histories import Coding, Histories
+from sfumato.synth.sequences.histories import DECLARED_BINS, Coding, Histories
 from sfumato.synth.sequences.making import Making
 from sfumato.synth.sequences.memory import Memory, rows_of
 
@@ -63,6 +63,7 @@ class Events:
     summary: ClassVar[str] = "events one after another, each foretold from the history before it; a network"
     sees: ClassVar[Literal["rows", "marginals"]] = "rows"
     has_private: ClassVar[bool] = True
+    declared_bins: ClassVar[int] = DECLARED_BINS
 
     def __init__(self, params: EventsParams) -> None:
         self.params = params

@@ -33,13 +33,17 @@ _BLOCK = 8192
 
 @dataclass(frozen=True)
 class Cost:
-    """What the teaching cost about each person, and under which relation."""
+    """What the teaching cost about each person, and under which relation.
+
+    ``event`` is what was drawn, in words, and ``charged`` the same as JSON (:mod:`sfumato.dp.events`).
+    """
 
     epsilon: float
     delta: float
     replace_epsilon: float
     relation: str
     event: str
+    charged: Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,12 +85,8 @@ class SyntheticHistories:
             made = self.model.sample(min(_BLOCK, customers - at), random)
             yield self.coding.decode(made, random, at + 1)
 
-    def save(self, path: str | Path) -> None:
-        """Write a safetensors file: arrays and JSON, nothing that could be executed.
-
-        Raises:
-            InputError: ``output-failed``.
-        """
+    def content(self) -> bytes:
+        """A safetensors file: arrays and JSON, nothing that could be executed."""
         from sfumato.dp.training import tensorfile
 
         kept, coding = self.coding.state()
@@ -94,7 +94,15 @@ class SyntheticHistories:
         arrays = {**kept, **{f"model.{name}": array for name, array in learned.items()}}
         said = {"model": self.name, "coding": coding, "learned": document}
         said["cost"] = None if self.cost is None else self.cost.__dict__
-        content = tensorfile.written(arrays, {"sfumato.histories": canonical_json(said).decode()})
+        return tensorfile.written(arrays, {"sfumato.histories": canonical_json(said).decode()})
+
+    def save(self, path: str | Path) -> None:
+        """Write :meth:`content` to a file.
+
+        Raises:
+            InputError: ``output-failed``.
+        """
+        content = self.content()
         aside = Path(path).with_name(Path(path).name + ".part")
         try:
             with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
@@ -200,7 +208,7 @@ def fit(
             )
         coding = Coding.fit(
             table, subject=subject, time=time, items=items, statics=statics, window=window, least=least,
-            domain=domain,
+            domain=domain, declared_bins=taught.declared_bins,
         )  # fmt: skip
         learned = chosen.fit(coding, coding.encode(table), key, None, progress)
         return SyntheticHistories(model, coding, learned, None)
@@ -214,7 +222,10 @@ def fit(
         raise InputError(
             "usage", "a history is a person's, and so is the budget", remedy="Budget(unit='subject')"
         )
-    coding = Coding.fit(table, subject=subject, time=time, items=items, statics=statics, domain=domain)
+    coding = Coding.fit(
+        table, subject=subject, time=time, items=items, statics=statics, domain=domain,
+        declared_bins=taught.declared_bins,
+    )  # fmt: skip
     private, cost = _reserved(chosen, coding, budget, epsilon, delta, size, place, by, why)
     learned = chosen.fit(coding, coding.encode(table), key, private, progress)
     return SyntheticHistories(model, coding, learned, cost)
@@ -226,7 +237,7 @@ def _reserved(
 ) -> tuple[Private, Cost]:  # fmt: skip
     """Charge what the fit will draw, with the least noise that costs no more."""
     from sfumato.dp.accounting import epsilon_of, noise_for
-    from sfumato.dp.events import composed, words
+    from sfumato.dp.events import composed, to_json, words
     from sfumato.dp.prepaid import reserve
 
     relation = budget.relation
@@ -237,5 +248,5 @@ def _reserved(
     event = composed(events)
     paid = reserve(budget, events, delta=delta, place=place, by=by, why=why)
     found = epsilon_of(event, delta, relation=relation)
-    cost = Cost(found.epsilon, delta, found.replace_epsilon, relation, words(event))
+    cost = Cost(found.epsilon, delta, found.replace_epsilon, relation, words(event), to_json(event))
     return Private(paid, noise, delta, size, relation, "subject"), cost

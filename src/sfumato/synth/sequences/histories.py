@@ -93,6 +93,7 @@ class Coding:
         window: tuple[Any, Any] | None = None,
         least: int = 10,
         domain: Domain | None = None,
+        declared_bins: int = DECLARED_BINS,
     ) -> Coding:
         """Bins and values from a log, or from what is declared of it.
 
@@ -100,6 +101,7 @@ class Coding:
             items: columns of numbers that are names and no amounts; text always is.
             statics: columns that say something of the person and not of the event; the first row counts.
             least: what fewer people have is kept nowhere.
+            declared_bins: of times and amounts whose domain is declared.
 
         Raises:
             InputError: ``unknown-name``, ``column-values``, ``source-empty``, ``usage``.
@@ -108,7 +110,7 @@ class Coding:
         fields = [name for name in names if name not in statics]
         clock = Clock.fit(table[time], (domain.window if domain else window))
         if domain is not None:
-            return cls._declared(table, domain, clock, subject, time, fields, items, statics)
+            return cls._declared(table, domain, clock, subject, time, fields, items, statics, declared_bins)
         log = _log(table, subject, time, clock)
         if log.starts[-1] == 0:
             raise InputError("source-empty", "no row has a person and a time inside the window")
@@ -117,7 +119,7 @@ class Coding:
             raise InputError(
                 "usage",
                 f"these are fewer people than {least}, and what fewer have is kept nowhere",
-                remedy="choose a smaller `least`, if these people may be told apart",
+                remedy="choose a smaller `least` (in a policy rare: keep), if these people may be told apart",
             )
         gaps, first = log.gaps()
         rows = log.rows
@@ -137,7 +139,7 @@ class Coding:
     @classmethod
     def _declared(
         cls, table: pl.DataFrame, domain: Domain, clock: Clock, subject: str, time: str,
-        fields: Sequence[str], items: Sequence[str], statics: Sequence[str],
+        fields: Sequence[str], items: Sequence[str], statics: Sequence[str], bins: int,
     ) -> Coding:  # fmt: skip
         def field(name: str) -> Field:
             kind = table.schema[name]
@@ -146,7 +148,7 @@ class Coding:
                     raise _undeclared(name, "bounds")
                 low, high = domain.bounds[name]
                 step = 1.0 if kind.is_integer() else 0.01
-                return Scale.declared(name, str(kind), low, high, bins=DECLARED_BINS, step=step, missing=True)
+                return Scale.declared(name, str(kind), low, high, bins=bins, step=step, missing=True)
             if kind != pl.Boolean and name not in domain.values:
                 raise _undeclared(name, "values")
             return Values.declared(name, str(kind), domain.values.get(name, (False, True)))
@@ -156,7 +158,7 @@ class Coding:
         times: dict[str, Any] = {
             "low": 0.0,
             "high": clock.length,
-            "bins": DECLARED_BINS,
+            "bins": bins,
             "step": clock.step,
             "missing": False,
         }

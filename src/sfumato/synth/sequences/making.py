@@ -53,7 +53,7 @@ class Making:
         coding = self._coding
         own = np.empty((people, len(coding.statics)), dtype=np.int32)
         for place in range(len(coding.statics)):
-            own[:, place] = self._drawn(self._foretell.own(own[:, :place]))
+            own[:, place] = drawn(self._foretell.own(own[:, :place]), self._random)
         alive, memory = np.arange(people), Memory(coding, own)
         who, times, gaps, codes = [], [], [], []
         for step in range(coding.longest):
@@ -66,7 +66,7 @@ class Making:
                 break
             event = np.empty((len(alive), len(coding.fields)), dtype=np.int32)
             for place in range(len(coding.fields)):
-                event[:, place] = self._drawn(self._foretell.what(place))
+                event[:, place] = drawn(self._foretell.what(place), self._random)
                 self._foretell.hear(place, event[:, place])
             memory.add(at, event)
             who.append(alive)
@@ -78,20 +78,21 @@ class Making:
     def _times(self, memory: Memory, *, first: bool) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         """Codes and times of the next events; a time beyond the window where there is none."""
         coding = self._coding
-        gap = self._drawn(self._foretell.when(first=first))
+        gap = drawn(self._foretell.when(first=first), self._random)
         if first:
             return gap, np.minimum(coding.entry.draw(gap, self._random), coding.clock.length)
         never = gap == coding.gap.size
         waited = coding.gap.draw(np.where(never, 0, gap).astype(np.int32), self._random)
         return gap, np.where(never, np.inf, memory.time + waited)
 
-    def _drawn(self, chances: NDArray[np.float64]) -> NDArray[np.int32]:
-        """A code from each row of chances."""
-        if chances.shape[1] == 1:
-            return np.zeros(len(chances), dtype=np.int32)
-        upto = np.cumsum(chances, axis=1)
-        at = self._random.random(len(chances)) * upto[:, -1]
-        return np.asarray((upto[:, :-1] <= at[:, None]).sum(axis=1), dtype=np.int32)
+
+def drawn(chances: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.int32]:
+    """A code from each row of chances."""
+    if chances.shape[1] == 1:
+        return np.zeros(len(chances), dtype=np.int32)
+    upto = np.cumsum(chances, axis=1)
+    at = random.random(len(chances)) * upto[:, -1]
+    return np.asarray((upto[:, :-1] <= at[:, None]).sum(axis=1), dtype=np.int32)
 
 
 def _ordered(
