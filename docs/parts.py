@@ -15,12 +15,13 @@ from sfumato.evidence import ATTACKS, FAIRNESS, UTILITY
 from sfumato.evidence.attacks.external import REPORT as EXTERNAL
 from sfumato.evidence.guarantee import REPORT as GUARANTEE
 from sfumato.evidence.models.skill import REPORT as SKILL
-from sfumato.gate import COMPOSED, FLOOR, MADE_FLOOR, PRIVATE_FLOOR
+from sfumato.gate import BEYOND_FLOOR, COMPOSED, FLOOR, MADE_FLOOR, PRIVATE_FLOOR, RETOLD_FLOOR
 from sfumato.hierarchies import HIERARCHIES
 from sfumato.inventory.detectors import DETECTORS
 from sfumato.inventory.detectors.national import SCHEMES
 from sfumato.policy.model import DEFAULT_ACTIONS
 from sfumato.synth import SYNTHESIZERS
+from sfumato.synth.sequences import MODELS as HISTORIES
 from sfumato.transforms import TRANSFORMS
 
 #: Parameters that the pipeline fills in; a policy does not write them.
@@ -118,13 +119,19 @@ def synthesizers_page() -> str:
         "[Make rows](../how-to/synthesize.md) shows it, and [Synthesis](../explanation/synthesis.md) says "
         "how each learns and what none can promise.",
         f"The floor that made rows are held to: {', '.join(f'`{bound}`' for bound in MADE_FLOOR)}.",
-        *_synthesizers(),
+        *_synthesizers(SYNTHESIZERS),
+        "# Histories",
+        "What makes people with all their events, where a policy has `synthesis.history`; "
+        "[Make histories](../how-to/shop-histories.md) shows it. They are held to the floor above, to "
+        f"{', '.join(f'`{bound}`' for bound in RETOLD_FLOOR)}, and without differential privacy to "
+        f"{', '.join(f'`{bound}`' for bound in BEYOND_FLOOR)}.",
+        *_synthesizers(HISTORIES),
     )
 
 
-def _synthesizers() -> Iterable[str]:
-    for name in SYNTHESIZERS:
-        kind = SYNTHESIZERS.resolve(name)
+def _synthesizers(registry: Registry) -> Iterable[str]:
+    for name in registry:
+        kind = registry.resolve(name)
         yield f"## {name}"
         yield _sentence(kind.summary)
         yield prose(kind)

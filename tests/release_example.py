@@ -295,10 +295,11 @@ def account(
     """What the documents are written from, without writing a release."""
     asked = policy(**changes)
     exact = findings() if found is None else found
-    shown = published(exact)
+    planning = public_plan(plan(asked) if planned is None else planned)
+    shown = published(exact, planning)
     return Account(
         policy=public_policy(asked),
-        plan=public_plan(plan(asked) if planned is None else planned),
+        plan=planning,
         findings=shown,
         decision=public_decision(decision(passed), exact, shown, asked),
         rows=rows,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         run,
         tune,
         verify,
+        withdraw,
     )
     from sfumato.core.errors import InputError, PolicyError, RefusedError, SfumatoError
     from sfumato.core.values import Decision, Finding, Inventory, Plan
@@ -54,6 +55,7 @@ _PLACES = {
             "run",
             "tune",
             "verify",
+            "withdraw",
         ),
         "sfumato.api",
     ),
@@ -102,6 +104,7 @@ __all__ = [
     "synth",
     "tune",
     "verify",
+    "withdraw",
 ]
 
 

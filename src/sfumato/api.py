@@ -17,13 +17,14 @@ from sfumato.core.values import Decision, Finding, Inventory, Plan
 from sfumato.engines.interchange import like, to_polars
 from sfumato.engines.local import LocalEngine
 from sfumato.engines.sources import FileSource
-from sfumato.pipeline import revisit, verbs
+from sfumato.pipeline import revisit, verbs, withdrawing
 from sfumato.pipeline.snapshot import Snapshot
 from sfumato.policy.load import LoadedPolicy, load_policy, policy_from
 from sfumato.project import Project, locate
 from sfumato.release.layout import DATA
 from sfumato.release.verify import Verification
 from sfumato.release.verify import verify as verify_release
+from sfumato.release.withdrawal import Withdrawal
 from sfumato.tuning import verb
 from sfumato.tuning.asked import asked_from, load_asked
 from sfumato.tuning.budget import budget_of
@@ -312,8 +313,28 @@ def people_at_risk(folder: str | Path, *, project: str | Path | None = None) -> 
 def verify(release: str | Path, *, key: str | Path | None = None) -> Verification:
     """Check a release against its signed manifest; see :func:`sfumato.release.verify.verify`."""
     path = Path(release)
-    return verify_release(
-        path, key_pem=revisit.expected_key(path, Path(key) if key is not None else None, None)
+    expected = revisit.expected_key(path, Path(key) if key is not None else None, None)
+    return verify_release(path, key_pem=expected, withdrawn=withdrawing.withdrawn_at_home(path, None))
+
+
+def withdraw(release: str | Path, *, why: str, by: str, project: str | Path | None = None) -> Withdrawal:
+    """Take back a release that never left: it is destroyed, and no longer counted beside later ones.
+
+    What left cannot be taken back: whoever has it keeps what it tells, and it must go on being counted. What
+    a release cost of a privacy budget stays spent.
+
+    Args:
+        release: the folder ``release/``, or the one that holds it.
+        why: how it is known that nobody outside has a copy.
+        by: the name of the person who answers for that.
+        project: the project's folder, as for :func:`run`.
+
+    Raises:
+        InputError: ``release-withdrawn``: the project's ledger does not have it, the gate let no data leave,
+            or it was withdrawn already; ``release-altered``: it is not as it was made.
+    """
+    return withdrawing.withdraw(
+        Path(release), why=why, by=by, project=None if project is None else Path(project)
     )
 
 

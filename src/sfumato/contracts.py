@@ -66,10 +66,10 @@ class Engine(Protocol):
         folder: Path,
         name: str,
         form: str,
-        order: bytes,
+        order: bytes | None,
         by: str = ROW,
     ) -> Sequence[Path]:
-        """The named columns and no others as files, the rows in the order of keyed draws."""
+        """The named columns and no others as files, the rows in the order of keyed draws, or of ``by``."""
 
 
 class Transform(Protocol):
@@ -261,6 +261,30 @@ def nobody(metric: str, rows: NDArray[np.int64], risks: NDArray[np.float64]) -> 
     """Keeps nothing of what single people risk."""
 
 
+def unwatched(name: str, done: int, total: int) -> None:
+    """Tells nobody how far a long work has come."""
+
+
+@dataclass(frozen=True, eq=False)
+class Logs:
+    """The events behind a comparison of histories, a row each, in the terms in which they are released.
+
+    Each table has the person's number (:data:`PERSON`) and the columns named here; ``items`` are texts,
+    ``amounts`` numbers, ``statics`` say something of the person and not of the event. Rows of a person stand
+    in the order in which they were, those of ``made`` as they were written. ``window`` is when observation
+    opened and closed, as ticks of the time's type.
+    """
+
+    time: str
+    items: tuple[str, ...]
+    amounts: tuple[str, ...]
+    statics: tuple[str, ...]
+    window: tuple[float, float]
+    taught: pl.DataFrame
+    made: pl.DataFrame
+    others: pl.DataFrame
+
+
 @dataclass(frozen=True)
 class Comparison:
     """What a probe sees: people before and after, people who were left out, and what the method says.
@@ -306,6 +330,15 @@ class Comparison:
     made rows as written, ``describe`` what raw rows are in the terms that the generator was taught in (the
     transforms of columns and nothing else), and ``count_taught`` everybody who taught it in these terms;
     without it they are those in ``original``. Labels never overlap.
+
+    ``remake`` is for attackers who try the method themselves: of raw rows, each taken for another person's,
+    and a key it gives the comparison of a shadow release, made by the same policy and, under differential
+    privacy, at a budget of its own that no ledger knows. It is None where that is not done. ``watch`` is
+    told how far a long work has come.
+
+    Where histories are made, people with all their events are what rows are elsewhere: all frames have a row
+    of each (:func:`sfumato.evidence.histories.persons`), ``logs`` has the events, and ``foretelling`` is the
+    same people as they were two thirds through the window, with a target: whether they come again.
     """
 
     inventory: Inventory
@@ -338,6 +371,10 @@ class Comparison:
     record: Callable[[str, NDArray[np.int64], NDArray[np.float64]], None] = nobody
     made: bool = False
     count_taught: Callable[[Sequence[str]], pl.DataFrame] | None = None
+    logs: Logs | None = None
+    foretelling: Comparison | None = None
+    remake: Callable[[pl.DataFrame, bytes], Comparison] | None = None
+    watch: Callable[[str, int, int], None] = unwatched
 
     @property
     def members(self) -> NDArray[np.bool_]:

@@ -39,6 +39,13 @@ MADE_FLOOR = (
     Threshold(metric="copies.close_excess", at_most=0.01, least_n=1000),
     Threshold(metric="membership.tpr_at_1_all_columns", at_most=0.1, least_n=1000),
 )
+#: What histories that were made are held to besides: they may not be a person's but for dates, items or
+#: amounts; and without differential privacy, which bounds that, none may reach where ten people do not.
+RETOLD_FLOOR = (
+    Threshold(metric="retelling.excess", at_most=0.0075, least_n=1000),
+    Threshold(metric="retelling.close_excess", at_most=0.01, least_n=1000),
+)
+BEYOND_FLOOR = (Threshold(metric="retelling.beyond", at_most=0.001, least_n=1),)
 #: Figures on earlier releases, which the first one of its people does not have.
 _COMPOSITION = "composition."
 
@@ -63,7 +70,10 @@ def floors(policy: Policy, earlier: int = 0) -> tuple[Threshold, ...]:
     if policy.dp is not None:
         return PRIVATE_FLOOR
     if policy.synthesis is not None:
-        return MADE_FLOOR if policy.synthesis.dp is None else (*PRIVATE_FLOOR, *MADE_FLOOR)
+        retold = () if policy.synthesis.history is None else RETOLD_FLOOR
+        if policy.synthesis.dp is not None:
+            return (*PRIVATE_FLOOR, *MADE_FLOOR, *retold)
+        return (*MADE_FLOOR, *retold, *(BEYOND_FLOOR if retold else ()))
     return (*FLOOR, *(COMPOSED if earlier else ()))
 
 

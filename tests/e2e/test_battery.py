@@ -132,12 +132,22 @@ def test_a_release_of_which_half_is_copied_is_stopped_by_every_attack() -> None:
     assert stopped >= {threshold["metric"] for threshold in THRESHOLDS}
 
 
-@pytest.mark.parametrize("rows", [range(17, 18), range(0, 3000, 2)])
-def test_rows_left_as_they_were_are_stopped_by_the_floor(rows: range) -> None:
-    """Means hide a single person; the worst class does not."""
+@pytest.mark.parametrize(
+    ("rows", "others"),
+    [(range(17, 18), set()), (range(0, 3000, 20), set()), (range(0, 3000, 2), {"linkage.excess"})],
+)
+def test_rows_left_as_they_were_are_stopped_by_the_floor(rows: range, others: set[str]) -> None:
+    """Means hide a single person; the worst class does not. Many are linked besides."""
     original = people(3000, 2).with_columns(
         pl.when(pl.int_range(pl.len()) == 17).then(104).otherwise(pl.col("age")).alias("age")
     )
     left = pl.Series(np.isin(np.arange(3000), list(rows)))
     columns = [original[name].zip_with(left, coarse(original)[name]) for name in original.columns]
-    assert "risk.worst_class" in refused(measured(pl.DataFrame(columns), original, coarse))
+    found = measured(pl.DataFrame(columns), original, coarse)
+    assert refused(found) >= {"risk.worst_class", *others}
+    linked = at(found, "linkage.success")
+    assert linked.value is not None
+    assert linked.value > 0.9 * len(rows) / 3000
+    if len(rows) > 1:
+        assert "raw terms too" in linked.note
+        assert at(found, "linkage.excess").low > 0.5 * len(rows) / 3000  # type: ignore[operator]

@@ -334,14 +334,38 @@ def test_tune_varies_the_synthesizer(table: pl.DataFrame, tmp_path: Path) -> Non
     )
 
 
+def test_tune_chooses_no_private_policy_by_the_people_of_its_release(
+    table: pl.DataFrame, tmp_path: Path
+) -> None:
+    written = policy("independent", synthesis={"dp": BUDGET})
+    space: dict[str, Any] = {"vary": {"epsilon": [1.0], "drop": []}}
+    with pytest.raises(InputError, match="differential privacy") as caught:
+        sf.tune(written, table, space=space, trials=2, project=tmp_path / "keys")
+    assert caught.value.code == "event-unsupported"
+    table[4999:].write_csv(tmp_path / "others.csv")
+    space["release_from"] = str(tmp_path / "others.csv")
+    with pytest.raises(InputError, match="who is who"):
+        sf.tune(written, table[:5000], space=space, trials=2, project=tmp_path / "keys")
+    written["dataset"]["key"] = "name"
+    # One of 5,000 people is in both.
+    with pytest.raises(InputError, match="people of the source that is searched") as caught:
+        sf.tune(written, table[:5000], space=space, trials=2, project=tmp_path / "keys")
+    assert SECRET not in str(caught.value)
+    assert not (tmp_path / "keys" / "tune").exists()
+
+
 def test_tune_weighs_epsilon_against_use_and_charges_nobody(table: pl.DataFrame, tmp_path: Path) -> None:
     written = policy("independent", synthesis={"dp": BUDGET | {"epsilon": 2.0}})
     written["evidence"] = EVIDENCE | {"holdout": 0.45, "attacks": [], "utility": ["distributions"]}
+    written["dataset"]["key"] = "name"
+    table[5000:].write_csv(tmp_path / "others.csv")
     space = {
         "vary": {"method": ["independent"], "epsilon": [0.05, 2.0], "drop": []},
         "confirm": {"splits": 1, "again": 1, "policies": 1},
+        "release_from": str(tmp_path / "others.csv"),
     }
-    found = sf.tune(written, table, space=space, trials=2, project=tmp_path / "keys")
+    found = sf.tune(written, table[:5000], space=space, trials=2, project=tmp_path / "keys")
+    assert found.release_from == space["release_from"]
     by_epsilon = {trial.params.get("epsilon", 2.0): trial for trial in found.trials}
     assert set(by_epsilon) == {0.05, 2.0}
     assert found.aims.aims[0].metric == "dp.epsilon"

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfumato.synth.sequences import fit
-from sfumato.synth.sequences.ngram import scaled
+from sfumato.synth.sequences.counting import GRID, scaled
 
 EVENTS = st.lists(
     st.tuples(
@@ -50,4 +50,4 @@ def test_a_persons_counts_are_bounded(pairs: list[tuple[int, int]], clip: float)
     everybody = scaled(cells, of, 10, clip)
     for person in np.unique(of):
         rest = scaled(cells[of != person], of[of != person], 10, clip)
-        assert np.linalg.norm((everybody - rest).astype(float)) <= clip * 2**20
+        assert np.linalg.norm((everybody - rest).astype(float)) <= GRID

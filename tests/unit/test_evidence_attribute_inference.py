@@ -13,6 +13,7 @@ from sfumato.core.values import Role
 from sfumato.evidence.attacks import attribute_inference
 from sfumato.evidence.attacks.attribute_inference import AttributeInference
 from sfumato.evidence.attacks.guessed import Guessed
+from sfumato.evidence.attacks.guessing import Learner
 
 SECRET = {"s": profile("s", Role.INSENSITIVE, sensitive=True)}
 STEPS = [step("s", Role.INSENSITIVE, sensitive=True)]
@@ -148,3 +149,22 @@ def test_recall_claims_those_of_the_same_confidence_together() -> None:
     assert Guessed(right, right).figure("x.recall") == 0.5
     assert Guessed(right, np.ones(100)).figure("x.recall") == 0.0
     assert Guessed(right, 1 - right).figure("x.recall") == 0.0
+
+
+def of_several_classes(seed: int) -> tuple[pl.DataFrame, np.ndarray]:
+    draw = np.random.default_rng(seed)
+    known, town = draw.normal(size=10_000), draw.integers(0, 40, 10_000)
+    secret = 1.5 * known + 0.4 * (town % 7) + draw.normal(0, 0.7, 10_000)
+    frame = pl.DataFrame(
+        {"known": known, "town": [f"t{i}" for i in town], "noise": draw.integers(0, 50, 10_000)}
+    )
+    return frame, np.searchsorted([-1.5, 0.5, 2.5, 3.7, 4.6], secret)
+
+
+def test_a_learner_of_several_classes_is_right_where_it_is_sure() -> None:
+    """Steps that are too long for the rare classes make it sure of what is wrong."""
+    (taught, truth), (asked, theirs) = of_several_classes(2), of_several_classes(52)
+    told = Learner.of({}, taught.columns, taught, truth, bytes([2]) * 32).tell(asked)
+    right = told.guess == theirs
+    assert right.mean() > 0.67
+    assert right[np.argsort(-told.confidence)[:1000]].mean() > 0.83

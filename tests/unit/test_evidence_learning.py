@@ -178,6 +178,35 @@ def test_learners_are_taught_once_for_all_probes(monkeypatch: pytest.MonkeyPatch
     assert len(taught) == 1
 
 
+def test_the_original_teaches_once_for_several_releases_of_the_same_people(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def learn(given):
+        return Learning().run(given, Learning.Params(models=(), floor=False))
+
+    taught = []
+    real = learners.teach
+    monkeypatch.setattr(learners, "teach", lambda *args: taught.append(1) or real(*args))
+    memory: dict = {}
+    releases = [comparison(), comparison(decades, centers=CENTERS)]
+    found = [learn(share_learners(one_of, memory)) for one_of in releases]
+    assert len(taught) == 3
+    assert found == [learn(one_of) for one_of in releases]
+    # Other people, another key or target are another lesson.
+    others = compare(CONTROL, as_is, control=ORIGINAL, target="works")
+    for other in (others, replace(comparison(), key=b"other"), comparison(target="rare")):
+        assert learn(share_learners(other, memory)) == learn(other)
+
+
+def test_importance_is_left_out_where_it_is_not_asked_for() -> None:
+    found = Learning().run(comparison(), Learning.Params(models=(), importance=False))
+    silent = one(found, "learning.importance")
+    assert (silent.status, silent.value) == ("not-measured", None)
+    assert [f for f in found if f != silent] == [
+        f for f in learn(comparison()) if f.metric != "learning.importance"
+    ]
+
+
 def test_same_key_same_figures() -> None:
     assert learn(comparison()) == learn(comparison())
     assert judge(comparison(), "rare") == judge(comparison(), "rare")

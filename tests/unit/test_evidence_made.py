@@ -92,8 +92,9 @@ def test_a_probe_that_does_not_speak_of_made_rows_has_no_figure_there(
 def test_who_is_held_out_stands_beside_the_figures_of_use() -> None:
     given = comparison(fresh, 1000, 1000, 0)
     names = [name for name in UTILITY if getattr(probe(name), "has_floor", False)]
-    assert names == ["distributions", "correlations", "marginals", "tails", "propensity", "regression"]
-    quick = {name: {} for name in names if name not in ("propensity", "tails", "regression")}
+    tables = ["distributions", "correlations", "marginals", "tails", "propensity", "regression"]
+    assert names == [*tables, "histories"]
+    quick = {name: {} for name in ("distributions", "correlations", "marginals")}
     found = measure(given, quick)
     for metric in ("distributions.tv", "distributions.ks", "marginals.two", "correlations.error"):
         finding = one(found, metric)

@@ -44,6 +44,11 @@ def test_the_example_of_wong_et_al() -> None:
     assert one(found, "minimality.beyond").target == "release"
 
 
+def entropy(values) -> float:
+    shares = np.array(list(Counter(values).values())) / len(values)
+    return float(-(shares * np.log(shares)).sum())
+
+
 def dealt(frame: pl.DataFrame, promise: Promise, least: int, limit: int) -> dict[str, Counter]:
     """Of each part who has what, over all ways to deal a class's secrets that rule the finer table out."""
     parts, values = frame["q"].to_list(), frame["s"].to_list()
@@ -53,7 +58,8 @@ def dealt(frame: pl.DataFrame, promise: Promise, least: int, limit: int) -> dict
         for part in set(parts):
             own = [value for value, q in zip(way, parts, strict=True) if q == part]
             most = max(Counter(own).values())
-            if len(own) < least or len(set(own)) < promise.least or most > promise.cap(len(own)):
+            uneven = entropy(own) < np.log(promise.even) - 1e-9
+            if uneven or len(own) < least or len(set(own)) < promise.least or most > promise.cap(len(own)):
                 failed += len(own)
         if failed > limit:
             for value, part in zip(way, parts, strict=True):
@@ -69,6 +75,13 @@ def dealt(frame: pl.DataFrame, promise: Promise, least: int, limit: int) -> dict
         ((2, 6), "HHaabbcc", {"model": "l-diversity", "on": "s", "l": 2}, Promise(least=2)),
         ((3, 5), "HHHabbcc", {"model": "l-diversity", "on": "s", "l": 3}, Promise(least=3)),
         ((3, 4), "HHHHabc", {"model": "p-sensitive", "on": "s", "p": 2, "k": 3}, Promise(least=2)),
+        ((3, 5), "HHHabbcc", {"model": "l-diversity", "on": "s", "l": 2, "kind": "entropy"}, Promise(even=2)),
+        (
+            (4, 4),
+            "HHHabcde",
+            {"model": "l-diversity", "on": "s", "l": 2.5, "kind": "entropy"},
+            Promise(even=2.5),
+        ),
     ],
 )
 def test_every_way_to_deal_the_secrets(sizes, secrets, model, promise) -> None:
@@ -83,17 +96,19 @@ def test_every_way_to_deal_the_secrets(sizes, secrets, model, promise) -> None:
     assert one(found, "minimality.posterior", "s").value == pytest.approx(most, abs=0.06)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(16))
 def test_the_chance_of_a_part_is_that_of_all_draws(seed: int) -> None:
     draw = np.random.default_rng(seed)
     values = sorted(draw.integers(0, 4, 8).tolist())
     contents, drawn = Counter(values), int(draw.integers(2, 7))
-    promise = Promise(int(draw.integers(1, 4)), float(draw.choice([0.4, 0.5, 1.0])))
+    even = float(draw.choice([1.0, 1.5, 2.0, 3.0]))
+    promise = Promise(int(draw.integers(1, 4)), float(draw.choice([0.4, 0.5, 1.0])), even)
     ways = list(itertools.permutations(range(8), drawn))
 
     def broken(way) -> bool:
         own = Counter(values[i] for i in way)
-        return len(own) < promise.least or max(own.values()) > promise.cap(drawn)
+        uneven = entropy([value for value, many in own.items() for _ in range(many)]) < np.log(even) - 1e-9
+        return uneven or len(own) < promise.least or max(own.values()) > promise.cap(drawn)
 
     assert breaks(contents.values(), drawn, promise) == pytest.approx(np.mean([broken(w) for w in ways]))
     person = values[0]
@@ -119,6 +134,35 @@ def test_a_finer_table_that_would_have_done_says_nothing() -> None:
     fine = WONG.with_columns(s=pl.Series(["HIV", "a", "HIV", "b", "c", "d", "e"]))
     assert one(attack(fine), "minimality.gain").value == 0
     assert one(attack(WONG, limit=2), "minimality.gain").value == 0
+
+
+def test_entropy_gives_the_pair_away_as_shares_do() -> None:
+    """Two of q1 have an entropy of ln 2 unless both have HIV: the example of Wong et al. again."""
+    asked = {"model": "l-diversity", "on": "s", "l": 2, "kind": "entropy"}
+    frame = WONG.with_columns(s=pl.Series(["HIV", "HIV", "a", "b", "c", "d", "e"]))
+    found = attack(frame, [asked, {"model": "k-anonymity", "k": 2}])
+    assert one(found, "minimality.posterior", "s").value == pytest.approx(1)
+    assert one(found, "minimality.beyond", "s").value == pytest.approx(2 / 7)
+    assert one(found, "minimality.beyond", "s").before == pytest.approx(2 / 7)
+
+
+def test_the_chance_of_an_uneven_part_of_many_people() -> None:
+    """Against draws: a class of 400 in five values, 60 of them in the part."""
+    contents, drawn, promise = [160, 90, 70, 50, 30], 60, Promise(even=4.2)
+    draw = np.random.default_rng(3).multivariate_hypergeometric(contents, drawn, 200_000) / drawn
+    shares = np.where(draw > 0, draw, 1.0)
+    uneven = -(draw * np.log(shares)).sum(axis=1) < np.log(4.2)
+    assert breaks(contents, drawn, promise) == pytest.approx(uneven.mean(), abs=0.006)
+
+
+@pytest.mark.parametrize("values", range(2, 12))
+@pytest.mark.parametrize("each", [1, 2, 3])
+def test_an_entropy_that_is_just_enough_is_enough(values: int, each: int) -> None:
+    contents, drawn = [each] * values, each * values
+    assert breaks(contents, drawn, Promise(even=values)) == 0
+    assert breaks_given(contents, drawn, Promise(even=values), each, inside=True) == 0
+    assert breaks([*contents[1:], each + 1], drawn + 1, Promise(even=values)) == 1
+    assert breaks(contents, drawn, Promise(even=values + 0.01)) == 1
 
 
 def test_among_many_classes_any_may_have_failed() -> None:
@@ -156,7 +200,7 @@ def test_suppressed_classes_are_out_of_it() -> None:
     [
         ([{"model": "k-anonymity", "k": 2}], {}),
         ([{"model": "t-closeness", "on": "s", "t": 0.2}], {}),
-        ([{"model": "l-diversity", "on": "s", "l": 2, "kind": "entropy"}], {}),
+        ([{"model": "l-diversity", "on": "s", "l": 2, "kind": "entropy-grassberger"}], {}),
         ([{**HALF, "others_known": ["x"]}], {}),
         ([HALF], {"method": "partition"}),
         ([HALF], {"unit": "person"}),

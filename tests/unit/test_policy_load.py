@@ -295,6 +295,8 @@ def test_an_unknown_key_gets_the_nearest_right_one_at_every_depth(
     import copy
 
     policy = copy.deepcopy({("dp",): PRIVATE, ("synthesis",): MADE}.get(place[:1], FULL))
+    if place == ("synthesis", "history"):
+        policy["synthesis"]["history"] = {"time": "age", "window": [0, 9]}
     inner: Any = policy
     for key in place:
         inner = inner[key]

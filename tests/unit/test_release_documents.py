@@ -38,6 +38,9 @@ from sfumato.release.layout import (
 from sfumato.release.verify import verify
 from sfumato.release.writer import Outgoing
 
+#: A plan that says nothing of people.
+NO_PLAN = {"holdout_rows": None, "anonymity": None}
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
@@ -228,7 +231,7 @@ def test_a_reason_says_why_no_figure_would_have_helped(tmp_path: Path, project: 
 
     def words(*told: Finding) -> str:
         asked = example.policy()
-        return public_decision(refused, told, published(told), asked).reasons[2].words
+        return public_decision(refused, told, published(told, NO_PLAN), asked).reasons[2].words
 
     few = example.finding("learning.skill_ratio", 0.95, n=40, **skill)
     assert words(few).startswith("rests on too few people, at least 100 are asked for: 0.950")

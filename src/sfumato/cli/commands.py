@@ -300,15 +300,40 @@ def verify(
     """Check a release against its signed manifest, offline."""
     from sfumato.cli import show
     from sfumato.pipeline.revisit import expected_key, find_project
+    from sfumato.pipeline.withdrawing import withdrawn_at_home
     from sfumato.release.verify import verify as verify_release
 
-    found = verify_release(release, key_pem=expected_key(release, key, project))
+    expected, withdrawn = expected_key(release, key, project), withdrawn_at_home(release, project)
+    found = verify_release(release, key_pem=expected, withdrawn=withdrawn)
     if as_json:
         _print_json(found.model_dump(mode="json"))
     else:
         show.verification(found, key or find_project(release, None, project))
     if found.exit_code:
         raise typer.Exit(found.exit_code)
+
+
+def withdraw(
+    release: Annotated[
+        Path, typer.Argument(help="The folder release/; its data are destroyed.", show_default=False)
+    ],
+    why: Annotated[str, typer.Option(help="How it is known that nobody outside has a copy.")],
+    by: Annotated[str, typer.Option(help="The name of the person who answers for that.")],
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take back a release that never left: it is destroyed, and no longer counted beside later ones.
+
+    What left cannot be taken back: whoever has it keeps what it tells, and it must go on being counted.
+    """
+    from sfumato.cli import show
+    from sfumato.pipeline.withdrawing import withdraw as take_back
+
+    found = take_back(release, why=why, by=by, project=project)
+    if as_json:
+        _print_json(found.model_dump(mode="json"))
+    else:
+        show.withdrawal(found, release)
 
 
 def _names(written: str) -> tuple[str, ...]:
@@ -368,6 +393,7 @@ ALL: tuple[Callable[..., None], ...] = (
     attack,
     evaluate,
     verify,
+    withdraw,
     budget,
     audit,
 )

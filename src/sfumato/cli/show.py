@@ -15,6 +15,7 @@ from sfumato.core.values import AnonymityPlan, Finding, Role, SynthesisPlan
 from sfumato.pipeline.outcome import Outcome
 from sfumato.pipeline.verbs import COMPOSITION
 from sfumato.release.verify import Verification
+from sfumato.release.withdrawal import Withdrawal
 from sfumato.release.words import METHODS, STATUSES, UNIT_WORDS, interval, title, value_words
 
 ROLE_STYLES = {
@@ -49,6 +50,8 @@ _RISKS = (
 _MADE_RISKS = (
     "copies.excess",
     "copies.close_excess",
+    "retelling.excess",
+    "retelling.close_excess",
     "outliers.excess",
     *(metric for metric in _RISKS if not metric.startswith(("risk.", "linkage."))),
 )
@@ -56,6 +59,10 @@ _USES = (
     "learning.auc",
     "learning.r2",
     "learning.skill_ratio",
+    "histories.length_ks",
+    "histories.gap_ks",
+    "histories.amount_ks",
+    "histories.transitions_tv",
     "distributions.tv",
     "correlations.error",
     "marginals.three",
@@ -157,20 +164,33 @@ def findings(found: Sequence[Finding], heading: str) -> None:
 def verification(found: Verification, expected: Path) -> None:
     """Whether a release is what was signed; ``expected`` is the key or project it was compared with."""
     console = open_console()
-    console.print(plain(found.words), style="green" if found.intact else "bold red", soft_wrap=True)
+    console.print(plain(found.words), style="bold red" if found.exit_code else "green", soft_wrap=True)
     for problem in found.problems[1:]:
         console.print(plain(f"  {problem}"), soft_wrap=True)
     if found.signer_checked:
         console.print(plain(f"the signer was compared with {expected}"), soft_wrap=True)
 
 
+def withdrawal(found: Withdrawal, folder: Path) -> None:
+    """What was withdrawn, and what that cannot do."""
+    console, runs = open_console(), len(found.runs)
+    made = "the one run" if runs == 1 else f"all {runs} runs"
+    for line in (
+        f"withdrawn: {made} of this release of {found.dataset}, by {found.by}",
+        f"its data are no longer in {folder}; later releases of the same people are not tested with it",
+        "Nothing calls back what left: if a copy turns up, run the same policy again, and it counts again.",
+        "What it cost of a privacy budget stays spent.",
+    ):
+        console.print(plain(line), soft_wrap=True)
+
+
 def _steps(console: Console, outcome: Outcome) -> None:
     table = new_table("Columns", "column", "role", "action", "level", "why", right=("level",))
-    anonymity, made = outcome.plan.anonymity, outcome.plan.synthesis is not None
+    anonymity, made = outcome.plan.anonymity, outcome.plan.synthesis
     for step in outcome.plan.steps:
         if step.action == "drop":
             continue
-        action = "learn" if made and step.action == "keep" else step.action
+        action = step.action if made is None else made.action(step)
         level = "" if anonymity is None else _level(anonymity, step.column)
         role = plain(ROLE_NAMES[step.role], style=ROLE_STYLES[step.role])
         table.add_row(plain(step.column), role, action, level, plain(step.why))
@@ -237,6 +257,8 @@ def _made(console: Console, made: SynthesisPlan) -> None:
     console.print(plain(made.method, style="bold"), METHODS.get(made.method, ""), soft_wrap=True)
     taught = "a number of people that is not told" if made.taught is None else f"{made.taught:,} people"
     rows = f"{made.rows:,} rows" if made.rows else "about as many rows"
+    if made.people is not None:
+        rows = f"{made.people:,} people" + (f" with {rows}" if made.rows else "")
     console.print(f"{rows} made, learned from {taught}")
     if made.private is not None:
         cost, unit = made.private, UNIT_WORDS[made.private.unit]

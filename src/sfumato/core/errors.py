@@ -45,6 +45,7 @@ CODES: dict[str, str] = {
     "output-failed": "The output could not be written completely; nothing was left under its final name.",
     "release-unreadable": "A path is not a release.",
     "release-altered": "A release is not what its signed manifest says.",
+    "release-withdrawn": "A release was withdrawn, or is none that this project can withdraw.",
     "custody-closed": "The custody of a release is missing or cannot be opened with the project's key.",
     "project-key": "The project's keys are missing, damaged or readable by others.",
     "project-ledger": "The ledger of releases is damaged, locked or not writable.",

@@ -196,18 +196,21 @@ class PrivatePlan(Value):
 class SynthesisPlan(Value):
     """New rows in the place of the people's own: who makes them, and what it learned.
 
-    ``method`` is the synthesizer with its ``settings``, ``rows`` how many rows are made, ``taught`` of how
-    many people it learned (None where that is private). ``constraints`` hold in every row, ``balance`` are
-    shares that were asked for. ``coded`` tells of each column by how many codes it was learned, and of about
-    how many people a rare value was merged. ``rare`` says whether such values are merged into others or kept.
-    ``sees`` says whether training saw rows, or marginals alone. ``facts`` are the synthesizer's own figures,
-    of no person. ``private`` is what it costs under differential privacy, None without it, and ``house`` that
-    what was measured on people stays in the house then.
+    ``method`` is the synthesizer with its ``settings``, ``rows`` how many rows are made (None of histories
+    before they are), ``taught`` of how many people it learned (None where that is private). Where histories
+    are made, ``people`` is of how many, and ``history`` what their events are. ``constraints`` hold in every
+    row, ``balance`` are shares that were asked for. ``coded`` tells of each column by how many codes it was
+    learned, and of about how many people a rare value was merged. ``rare`` says whether such values are
+    merged into others or kept. ``sees`` says whether training saw rows, or marginals alone. ``facts`` are the
+    synthesizer's own figures, of no person. ``private`` is what it costs under differential privacy, None
+    without it, and ``house`` that what was measured on people stays in the house then.
     """
 
     method: str
     settings: dict[str, Any]
-    rows: int
+    rows: int | None
+    people: int | None = None
+    history: dict[str, Any] = {}
     taught: int | None
     columns: tuple[str, ...]
     constraints: tuple[str | dict[str, Any], ...] = ()
@@ -218,6 +221,12 @@ class SynthesisPlan(Value):
     facts: dict[str, Any] = {}
     private: PrivatePlan | None = None
     house: bool = False
+
+    def action(self, step: Step) -> str:
+        """What is done to a column: its values are made anew, and of whom an event is a name is made."""
+        if step.column == self.history.get("subject"):
+            return "name"
+        return "learn" if step.action == "keep" else step.action
 
 
 class Plan(Value):

@@ -9,25 +9,21 @@ from sfumato.core.registry import Registry
 
 if TYPE_CHECKING:
     from sfumato.demos.hospital import ImageOutcome
-    from sfumato.demos.shop import ShopOutcome
     from sfumato.pipeline.outcome import Outcome, Watch
 
 HOSPITAL = "hospital"
-SHOP = "shop"
-#: A demo of a table prepares data and policy for the pipeline; images and histories walk their own way.
+#: A demo of a table or a log prepares data and policy for the pipeline; images walk their own way.
 DEMOS = Registry(
     "demo",
     {
         "alcohol": "sfumato.demos.alcohol:prepare",
         HOSPITAL: "sfumato.demos.hospital:walk",
-        SHOP: "sfumato.demos.shop:walk",
+        "shop": "sfumato.demos.shop:prepare",
     },
 )
 
 
-def run_demo(
-    name: str, folder: Path, watch: Watch, images: Path | None = None
-) -> Outcome | ImageOutcome | ShopOutcome:
+def run_demo(name: str, folder: Path, watch: Watch, images: Path | None = None) -> Outcome | ImageOutcome:
     """Prepare a demo's data and policy in a folder and walk the whole way there.
 
     Args:
@@ -51,9 +47,6 @@ def run_demo(
         raise InputError(
             "usage", f"the demo {name} takes no images", remedy="sfumato demo hospital --images DIR"
         )
-    if name == SHOP:
-        made: ShopOutcome = prepare(folder, watch)
-        return made
     try:
         folder.mkdir(parents=True, exist_ok=True)
         policy = prepare(folder)

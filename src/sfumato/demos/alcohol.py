@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from sfumato.core.errors import InputError
+from sfumato.demos.files import POLICY, written
 
 
 def people() -> pl.DataFrame:
@@ -41,23 +41,15 @@ def prepare(folder: Path) -> Path:
     Raises:
         InputError: ``output-exists``: one of these names is another file already; nothing is written then.
     """
-    files = {
-        "people.csv": people().write_csv().encode(),
-        "educ.csv": _packaged("educ.csv"),
-        "famsize.csv": _packaged("famsize.csv"),
-        "policy.yaml": _packaged("alcohol.yaml"),
-    }
-    for name, content in files.items():
-        if (folder / name).exists() and (folder / name).read_bytes() != content:
-            raise InputError(
-                "output-exists",
-                "a file of this name is here, and it is not the demo's",
-                where=str(folder / name),
-                remedy="choose another folder, or remove it if it is an older demo's",
-            )
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
-    return folder / "policy.yaml"
+    return written(
+        folder,
+        {
+            "people.csv": people().write_csv().encode(),
+            "educ.csv": _packaged("educ.csv"),
+            "famsize.csv": _packaged("famsize.csv"),
+            POLICY: _packaged("alcohol.yaml"),
+        },
+    )
 
 
 def _packaged(name: str) -> bytes:

@@ -1,196 +1,58 @@
-"""The shop: a real log of purchases goes in, one of customers who never were comes out, with its evidence.
+"""The shop: a real log of purchases, and a policy that makes customers who never were of it.
 
-A fifth of the customers is held out. They teach nothing: models are tested on them, and whatever the made log
-says of somebody taught is laid beside what it says of them. Nothing is promised about any customer, for
-nothing was taught under differential privacy; what leaves is judged, and the gate decides.
+The log is CDNOW's (Fader & Hardie): 69,659 purchases of 23,570 customers who bought their first CDs there in
+the first quarter of 1997, to the end of June 1998. It is a file of the package Lifetimes, read by its path:
+the package itself is never imported.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import importlib.util
+from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from sfumato.core.keyed import derive
-from sfumato.core.values import Decision, Finding, Reason, Unit
-from sfumato.demos.shop_learning import judged_learning
-from sfumato.demos.shop_log import CUSTOMER, DAY, ORIGIN, WINDOW, Purchases, read_log, split
-from sfumato.demos.shop_privacy import judged_privacy
-from sfumato.project import Project
-from sfumato.project.project import FOLDER
-from sfumato.release.layout import DOSSIER
-from sfumato.release.words import value_words
+from sfumato.core.errors import InputError
+from sfumato.demos.files import POLICY, written
 
-if TYPE_CHECKING:
-    from sfumato.demos.shop_release import ShopRelease
-    from sfumato.pipeline.outcome import Watch
-    from sfumato.synth.sequences import SyntheticHistories
-
-DATASET = "cdnow-shop"
-#: What the gate of the demo asks: metric, target, at most (or at least), and the unfavourable end counts.
-THRESHOLDS: tuple[tuple[str, str, float], ...] = (
-    ("copies.excess", "release", 0.01),
-    ("copies.close_excess", "release", 0.02),
-    ("membership.auc", "release", 0.55),
-    ("membership.tpr_at_1", "release", 0.03),
-    ("extremes.beyond", "release", 0.001),
-    ("learning.auc_loss", "customers held out", 0.03),
-)
+_FILE = Path("datasets", "CDNOW_master.txt")
 
 
-@dataclass(frozen=True)
-class ShopOutcome:
-    """What the demo found and did."""
-
-    origin: str
-    counts: dict[str, int]
-    facts: dict[str, Any]
-    findings: tuple[Finding, ...]
-    decision: Decision
-    release: ShopRelease
-
-    def summary(self) -> dict[str, Any]:
-        """The JSON document of ``demo shop --json``."""
-        return {
-            "origin": self.origin,
-            "counts": self.counts,
-            "learned": self.facts,
-            "findings": [finding.model_dump(mode="json") for finding in self.findings],
-            "decision": self.decision.model_dump(mode="json"),
-            "release": str(self.release.folder),
-        }
-
-    def told(self) -> list[str]:
-        """The same in lines for people."""
-        counts = self.counts
-        lines = [
-            f"{self.origin}.",
-            f"{counts['taught']:,} customers taught, {counts['held_out']:,} held out;"
-            f" {counts['made']:,} made with {counts['purchases_made']:,} purchases.",
-            "",
-            "measured | value | with real customers, or chance, or people who taught nothing",
-        ]
-        lines += [f"  {_line(finding)}" for finding in self.findings]
-        lines += [""] + [
-            f"  {'passed' if one.passed else 'FAILED'}: {one.words}" for one in self.decision.reasons
-        ]
-        return [
-            *lines,
-            "",
-            "Nothing is promised about any customer: that histories are made does not make them private.",
-            f"The gate {'passed the made log' if self.decision.passed else 'refused: no log left'}.",
-            f"Release: {self.release.folder}",
-            f"Dossier: {self.release.folder / DOSSIER}",
-        ]
-
-
-def walk(folder: Path, watch: Watch, *, customers: int | None = None) -> ShopOutcome:
-    """Walk the whole way: read, split, teach, make, judge, decide, release.
-
-    Args:
-        folder: gets ``release/`` and ``custody/``.
-        customers: of the log only so many, for a quick try.
+def read_log() -> pl.DataFrame:
+    """Columns customer (number), day (date), cds (whole number), spent (dollars); a row a purchase.
 
     Raises:
-        InputError: an extra is not installed, or the output is there.
+        InputError: ``usage``: the package that ships it is not installed.
     """
-    from sfumato.demos.shop_release import release_log
+    found = importlib.util.find_spec("lifetimes")
+    path = None if found is None or found.origin is None else Path(found.origin).parent / _FILE
+    if path is None or not path.is_file():
+        raise InputError(
+            "usage",
+            "the log of CDNOW comes with the package Lifetimes, which is not installed",
+            remedy="make demo NAME=shop, or pip install 'Lifetimes==0.11.3'",
+        )
+    lines = pl.Series("line", path.read_text().splitlines()[1:]).str.strip_chars()
+    parts = lines.str.extract_all(r"\S+")
+    return pl.DataFrame(
+        {
+            "customer": parts.list.get(0).cast(pl.Int64),
+            "day": parts.list.get(1).str.to_date("%Y%m%d"),
+            "cds": parts.list.get(2).cast(pl.Int64),
+            "spent": parts.list.get(3).cast(pl.Float64),
+        }
+    )
+
+
+def prepare(folder: Path) -> Path:
+    """Write ``purchases.csv`` and ``policy.yaml`` to a folder; the policy's path comes back.
+
+    Raises:
+        InputError: ``usage``: an extra is not installed; ``output-exists``.
+    """
     from sfumato.dp.training.modules import need_deep
 
     need_deep()
-    project = Project.open(folder / FOLDER)
-    key = derive(project.secret, DATASET)
-    watch.stage("reading the log")
-    log = read_log()
-    if customers is not None:
-        log = log.filter(pl.col(CUSTOMER).is_in(log[CUSTOMER].unique().sort().head(customers).implode()))
-    inside, outside = split(log, key)
-    watch.stage("teaching")
-    model = taught(inside, key, watch)
-    watch.stage("making customers")
-    made = model.sample(inside[CUSTOMER].n_unique(), key=derive(key, "made"))
-    watch.stage("judging")
-    findings = judged(inside, made, outside, key)
-    decision = decide(findings)
-    counts = {
-        "taught": inside[CUSTOMER].n_unique(),
-        "held_out": outside[CUSTOMER].n_unique(),
-        "purchases": inside.height + outside.height,
-        "purchases_held_out": outside.height,
-        "made": made[CUSTOMER].n_unique(),
-        "purchases_made": made.height,
-    }
-    watch.stage("writing the release")
-    facts = dict(model.facts)
-    release = release_log(
-        folder, project, made, findings, decision, dataset=DATASET, counts=counts, facts=facts
-    )
-    return ShopOutcome(ORIGIN, counts, facts, findings, decision, release)
-
-
-def taught(log: pl.DataFrame, key: bytes, watch: Watch | None = None) -> SyntheticHistories:
-    """The event model of a log with the columns of :func:`sfumato.demos.shop_log.read_log`."""
-    from sfumato.synth.sequences import fit
-
-    def told(what: str, done: int, of: int) -> None:
-        del what
-        if watch is not None:
-            watch.within("teaching", done, of)
-
-    return fit(
-        log,
-        subject=CUSTOMER,
-        time=DAY,
-        model="events",
-        window=WINDOW,
-        key=derive(key, "model"),
-        progress=told,
-    )
-
-
-def judged(taught: pl.DataFrame, made: pl.DataFrame, held: pl.DataFrame, key: bytes) -> tuple[Finding, ...]:
-    """All findings on a made log: what it teaches, and what it gives away.
-
-    Args:
-        taught, made, held: logs with the columns of :func:`sfumato.demos.shop_log.read_log`.
-        key: of resampling and draws, 32 bytes.
-    """
-    members, nobody, others = (Purchases.of(log) for log in (taught, made, held))
-    return (
-        *judged_privacy(members, nobody, others, key),
-        *judged_learning(members, nobody, others, key),
-    )
-
-
-def decide(findings: tuple[Finding, ...]) -> Decision:
-    """The gate of the demo: every threshold by the unfavourable end; what was not measured passes nothing."""
-    reasons = []
-    for metric, target, most in THRESHOLDS:
-        found = next((one for one in findings if (one.metric, one.target) == (metric, target)), None)
-        passed = (
-            found is not None and found.status == "measured" and found.high is not None and found.high <= most
-        )
-        words = "not measured" if found is None or found.value is None else _line(found)
-        reasons.append(
-            Reason(metric=metric, target=target, threshold=f"at most {most:g}", passed=passed, words=words)
-        )
-    return Decision(passed=all(reason.passed for reason in reasons), reasons=tuple(reasons))
-
-
-def _line(finding: Finding) -> str:
-    name = f"{finding.metric} ({finding.target})"
-    if finding.value is None or finding.low is None or finding.high is None:
-        return f"{name}: {finding.status}, {finding.note}"
-    value, low, high = (_words(one, finding.unit) for one in (finding.value, finding.low, finding.high))
-    beside = [
-        f"{word} {_words(one, finding.unit)}"
-        for word, one in (("real", finding.before), ("chance", finding.baseline), ("others", finding.control))
-        if one is not None
-    ]
-    return f"{name}: {value} ({low} to {high})" + (f"; {', '.join(beside)}" if beside else "")
-
-
-def _words(figure: float, unit: Unit) -> str:
-    return f"{figure:.3f}" if unit == "number" else value_words(figure, unit)
+    policy = resources.files("sfumato.demos").joinpath("shop.yaml").read_bytes()
+    return written(folder, {"purchases.csv": read_log().write_csv().encode(), POLICY: policy})

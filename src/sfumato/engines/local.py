@@ -91,17 +91,21 @@ class LocalEngine:
         folder: Path,
         name: str,
         form: str,
-        order: bytes,
+        order: bytes | None,
         by: str = ROW,
     ) -> Sequence[Path]:
         """One file of the named columns and no others, its rows in the order of keyed draws.
+
+        Without ``order`` they are in that of their numbers: the caller drew it.
 
         Large tables are dealt into buckets by draw on disk and put in order bucket by bucket, so
         memory holds about one bucket. The buckets lie in ``folder`` and are gone at the end.
         """
         frame = frame.select(*columns, by)
-        frame = frame.with_columns(drawn_by(by, order))
         rows = self.rows(frame)
+        # Spread over all draws, so that buckets hold about as many rows each.
+        numbers = (pl.col(by) * (2**64 // max(1, rows))).alias(DRAW)
+        frame = frame.with_columns(numbers if order is None else drawn_by(by, order))
         target = folder / f"{name}.{form}"
         buckets = max(1, -(-rows // BUCKET_ROWS))
         ordered = (

@@ -17,10 +17,12 @@ ATTACKS = Registry(
         "linkability": "sfumato.evidence.attacks.linkability:Linkability",
         "attribute-inference": "sfumato.evidence.attacks.attribute_inference:AttributeInference",
         "membership": "sfumato.evidence.attacks.membership:Membership",
+        "shadow-membership": "sfumato.evidence.attacks.shadow_membership:ShadowMembership",
         "definetti": "sfumato.evidence.attacks.definetti:Definetti",
         "downcoding": "sfumato.evidence.attacks.downcoding:Downcoding",
         "minimality": "sfumato.evidence.attacks.minimality:Minimality",
         "copies": "sfumato.evidence.attacks.copies:Copies",
+        "retelling": "sfumato.evidence.attacks.retelling:Retelling",
         "outliers": "sfumato.evidence.attacks.outliers:Outliers",
     },
 )
@@ -37,6 +39,7 @@ UTILITY = Registry(
         "findings": "sfumato.evidence.utility.findings:Findings",
         "learning": "sfumato.evidence.utility.learning:Learning",
         "plausibility": "sfumato.evidence.utility.plausibility:Plausibility",
+        "histories": "sfumato.evidence.utility.histories:Histories",
     },
 )
 

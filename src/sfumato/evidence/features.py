@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -75,7 +76,17 @@ def _cast(series: pl.Series, dtype: pl.DataType) -> pl.Series:
 
 def encode_labels(series: pl.Series, level: pl.DataFrame) -> NDArray[np.int32]:
     """The ``code`` of each value in a table of distinct ``label``s, :data:`UNKNOWN` where it has none."""
-    held, lost = as_type(series, level["label"].dtype)
+    names, number = level["label"], level["code"].cast(pl.Int32)
+    if series.dtype == names.dtype == pl.String:
+        known = names.is_not_null()
+        missing = number.filter(~known).to_list() or [UNKNOWN]
+        places = label_codes(series, names.filter(known), -2)
+        places[series.is_null().to_numpy()] = -1
+        last = np.array([UNKNOWN, *missing], dtype=np.int32)
+        return np.append(number.filter(known).to_numpy(), last)[places]
+    if series.dtype == names.dtype and names.dtype.is_integer() and not _any_missing(series, names):
+        return _places(series.to_numpy(), names.to_numpy(), number.to_numpy())
+    held, lost = as_type(series, names.dtype)
     found = (
         held.alias("label")
         .to_frame()
@@ -86,10 +97,27 @@ def encode_labels(series: pl.Series, level: pl.DataFrame) -> NDArray[np.int32]:
     return codes
 
 
+def _any_missing(*series: pl.Series) -> bool:
+    return any(part.null_count() for part in series)
+
+
+def _places(values: NDArray[Any], known: NDArray[Any], codes: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The code of each value among known ones, :data:`UNKNOWN` where it is none of them."""
+    order = np.argsort(known, kind="stable")
+    ordered = np.append(known[order], known[:1])
+    at = np.searchsorted(ordered[: len(known)], values)
+    if not len(known):
+        return np.full(len(values), UNKNOWN, dtype=np.int32)
+    found = np.append(codes[order], codes[:1])[at]
+    return np.where(ordered[at] == values, found, np.int32(UNKNOWN))
+
+
 def label_codes(text: pl.Series, levels: pl.Series, unknown: int = UNKNOWN) -> NDArray[np.int64]:
     """The place of each text among distinct ones, ``unknown`` where it is none of them or missing."""
-    codes = text.cast(pl.Enum(levels), strict=False).to_physical().cast(pl.Int64)
-    return codes.fill_null(unknown).to_numpy().copy()
+    places = text.cast(pl.Enum(levels), strict=False).to_physical()
+    if not places.null_count():
+        return places.to_numpy().astype(np.int64)
+    return places.cast(pl.Int64).fill_null(unknown).to_numpy().copy()
 
 
 @dataclass(frozen=True)
@@ -133,7 +161,7 @@ class LabelBins:
     @classmethod
     def fit(cls, series: pl.Series, bins: int = BINS) -> LabelBins:
         """The levels: all labels if they are few, else the ``bins - 1`` most frequent."""
-        counts = labels(series).drop_nulls().alias("label").to_frame().group_by("label").len()
+        counts = labels(series).drop_nulls().alias("label").value_counts(name="len")
         ordered = counts.sort(["len", "label"], descending=[True, False])["label"]
         return cls(ordered if len(ordered) <= bins else ordered.head(bins - 1))
 

@@ -8,7 +8,7 @@ of the release they are put into its terms by the published method, as a recipie
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -81,7 +81,18 @@ class Lesson:
 
     def by_original(self, kind: Kind = "boosting", rows: NDArray[np.int64] | None = None) -> Taught:
         """A model taught by the original, or by some rows of it."""
-        return self._taught(kind, self.original, lambda raw, _: _plain(raw), rows)
+        if rows is not None or not isinstance(self.comparison, _Sharing):
+            return self._taught(kind, self.original, lambda raw, _: _plain(raw), rows)
+        memory, lesson = self.comparison.memory, self._lesson_of_original(kind)
+        if lesson not in memory:
+            memory[lesson] = self._taught(kind, self.original, lambda raw, _: _plain(raw), None)
+        return memory[lesson]
+
+    def _lesson_of_original(self, kind: Kind) -> tuple[Any, ...]:
+        """What a model of the original hangs on."""
+        of, frame = self.comparison, self.original.frame
+        names = tuple(name for name in frame.columns if name not in self.hidden)
+        return kind, of.key, of.inventory.target, self.classes, names, frame.height, frame.hash_rows(0).sum()
 
     def by_release(self, kind: Kind = "boosting", rows: NDArray[np.int64] | None = None) -> Taught:
         """A model taught by the release, or by some rows of it."""
@@ -115,17 +126,30 @@ class Learned:
     by_release: Taught
 
 
+@dataclass(frozen=True)
 class _Sharing(Comparison):
-    """A comparison that teaches its learners once, when the first probe asks."""
+    """A comparison that teaches its learners once, when the first probe asks.
+
+    ``memory`` has the models of the original by what they hang on.
+    """
+
+    memory: dict[tuple[Any, ...], Taught] = field(default_factory=dict, compare=False)
 
     @cached_property
     def learned(self) -> Learned | Unlearned:
         return _learn(self)
 
 
-def share_learners(comparison: Comparison) -> Comparison:
-    """The same comparison, with learners that all probes share."""
-    return _Sharing(**{field.name: getattr(comparison, field.name) for field in fields(comparison)})
+def share_learners(comparison: Comparison, memory: dict[tuple[Any, ...], Taught] | None = None) -> Comparison:
+    """The same comparison, with learners that all probes share.
+
+    Args:
+        memory: models of the original, for comparisons of several releases with the same people and key.
+    """
+    if isinstance(comparison, _Sharing):
+        return comparison
+    given = {one.name: getattr(comparison, one.name) for one in fields(comparison)}
+    return _Sharing(**given, memory={} if memory is None else memory)
 
 
 def learned(comparison: Comparison) -> Learned | Unlearned:
@@ -134,7 +158,8 @@ def learned(comparison: Comparison) -> Learned | Unlearned:
 
 
 def _learn(comparison: Comparison) -> Learned | Unlearned:
-    lesson = _lesson(comparison)
+    # Of histories it is learned who comes again.
+    lesson = _lesson(comparison.foretelling or comparison)
     if isinstance(lesson, Unlearned):
         return lesson
     before, after = lesson.by_original(), lesson.by_release()

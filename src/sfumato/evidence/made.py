@@ -51,8 +51,13 @@ def fresh(comparison: Comparison) -> Comparison | None:
         return None
     people = comparison.describe(comparison.control).select(comparison.released.columns)
     laid, kept = laid_beside(people, comparison.original.height, derive(comparison.key, "fresh"))
+    logs = comparison.logs
     return replace(
-        comparison, released=laid, kept=kept, count=lambda columns: people.group_by(columns).len(COUNT)
+        comparison,
+        released=laid,
+        kept=kept,
+        count=lambda columns: people.group_by(columns).len(COUNT),
+        logs=None if logs is None else replace(logs, made=logs.others),
     )
 
 

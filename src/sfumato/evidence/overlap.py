@@ -39,6 +39,9 @@ def covered(comparison: Comparison, column: str, labels: pl.Series, values: pl.S
 
 def numbered(values: pl.Series) -> tuple[pl.Series, NDArray[np.int32]]:
     """The distinct values in their order, missing last, and the number of each row's."""
+    if values.dtype.is_integer() and not values.null_count():
+        found, codes = np.unique(values.to_numpy(), return_inverse=True)
+        return pl.Series(values.name, found, dtype=values.dtype), codes.astype(np.int32)
     distinct = values.unique().sort(nulls_last=True)
     if values.dtype == pl.String:
         return distinct, label_codes(values, distinct.drop_nulls(), distinct.len() - 1).astype(np.int32)

@@ -20,9 +20,17 @@ from sfumato.evidence import probe
 from sfumato.evidence.learners import share_learners
 from sfumato.evidence.made import ROWWISE, beside, fresh, rowwise
 
-#: The probes that run unasked, and those which do where rows are made.
+#: The probes that run unasked, those which do where rows are made, and those where histories are.
 ALWAYS = ("uniqueness",)
 ALWAYS_MADE = ("copies", "membership")
+ALWAYS_HISTORIES = (*ALWAYS_MADE, "retelling")
+
+
+def always(*, made: bool, histories: bool) -> tuple[str, ...]:
+    """The probes that run unasked on people's own rows, on rows that are made, or on histories."""
+    if histories:
+        return ALWAYS_HISTORIES
+    return ALWAYS_MADE if made else ALWAYS
 
 
 def measure(
@@ -45,8 +53,8 @@ def measure(
     """
     from threadpoolctl import threadpool_limits
 
-    always = ALWAYS_MADE if comparison.made else ALWAYS
-    wanted = {**{name: {} for name in always if name not in names}, **names}
+    unasked = always(made=comparison.made, histories=comparison.logs is not None)
+    wanted = {**{name: {} for name in unasked if name not in names}, **names}
     resolved = {name: probe(name) for name in wanted}
     shared = share_learners(comparison)
     findings: list[Finding] = []

@@ -5,37 +5,35 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from sfumato.anonymity.partition.recoding import LocalRecoding
-from sfumato.contracts import COUNT, ROW, Comparison, nobody
+from sfumato.contracts import COUNT, ROW, Comparison, nobody, unwatched
 from sfumato.core.keyed import derive
 from sfumato.core.values import Finding
-from sfumato.evidence import probe
-from sfumato.evidence.attacks.composition import REPORT as COMPOSITION
-from sfumato.evidence.audits.outcome import REPORT as AUDITS
-from sfumato.evidence.guarantee import REPORT as GUARANTEE
 from sfumato.evidence.made import laid_beside
 from sfumato.evidence.run import measure
 from sfumato.pipeline.fitting import Fitted, fit
+from sfumato.pipeline.histories import compare_histories, history_of
 from sfumato.pipeline.population import population_counter
+from sfumato.pipeline.remaking import Shadow, made_again
 from sfumato.pipeline.snapshot import IDENTITY, UNIT, Snapshot, part_of
 from sfumato.pipeline.subjects import histories_of, one_row_each, people_alike, people_of
 from sfumato.policy.parts import Part
 
 Count = Callable[[Sequence[str]], pl.DataFrame]
 
+#: The attack that makes releases of its own.
+SHADOWS = "shadow-membership"
 #: Attacks that run on a twin release where every row is released; the others need no control.
 _NEED_CONTROL = (
     *("linkage", "membership", "singling-out", "linkability", "attribute-inference"),
-    *("definetti", "downcoding", "outliers"),
+    *("definetti", "downcoding", "outliers", SHADOWS),
 )
-
-#: What reports figures and is no probe.
-_REPORTS = {report.source: report for report in (COMPOSITION, GUARANTEE, AUDITS)}
 
 _AT_RISK = {"metric": pl.String, "evidence_id": pl.String, "risk": pl.Float64}
 
@@ -138,11 +136,14 @@ def compare_made(
     """The comparison of rows that are made with the people who taught the synthesizer, and with others.
 
     Args:
-        taught: the raw rows that it learned from, one of each person.
+        taught: the raw rows that it learned from, one of each person, or all where histories are made.
         made: the rows made, as written.
         people: keeps what single people risk.
     """
-    snapshot = fitted.snapshot
+    snapshot, history = fitted.snapshot, history_of(fitted)
+    record = nobody if people is None else people.record
+    if history is not None:
+        return compare_histories(fitted, history, taught, made, record)
     engine, policy = snapshot.engine, snapshot.policy
     assert policy.evidence is not None
     size, key = policy.evidence.sample, snapshot.release_key
@@ -169,7 +170,7 @@ def compare_made(
         design="holdout",
         context=policy.context.model_dump(),
         groups=policy.groups,
-        record=nobody if people is None else people.record,
+        record=record,
         made=True,
     )
 
@@ -210,6 +211,20 @@ def twin(snapshot: Snapshot) -> Comparison:
     return replace(comparison, design="twin")
 
 
+def remade(snapshot: Snapshot, rows: pl.DataFrame, key: bytes) -> Comparison:
+    """The comparison of a shadow release: the snapshot's policy carried out on other rows, each a person's.
+
+    Raises:
+        InputError: as :func:`sfumato.pipeline.fitting.fit`, and where a synthesizer cannot learn from them.
+    """
+    shadow = Shadow.of(snapshot, rows, key)
+    fitted = fit(shadow, shadow.frame, 0)
+    if shadow.policy.synthesis is not None:
+        return compare_made(fitted, shadow.frame, made_again(fitted))
+    left = fitted.rows(shadow.frame).collect(engine="streaming").lazy()
+    return compare(fitted, shadow.frame, lambda columns: counted(left, columns), None)
+
+
 def counted(frame: pl.LazyFrame, columns: Sequence[str]) -> pl.DataFrame:
     """Distinct tuples of columns with their number of rows, in a column :data:`COUNT`."""
     if not columns:
@@ -222,26 +237,29 @@ def evidence(
     comparison: Comparison,
     probes: Sequence[Part],
     progress: Callable[[str], None] | None = None,
+    within: Callable[[str, int, int], None] = unwatched,
 ) -> list[Finding]:
     """The findings of some probes; class risks are always among them.
 
     Attacks that need a control run on a twin release where nobody was held out.
     """
     parts = {part.name: part.params for part in probes}
+    if SHADOWS in parts:
+        comparison = _remakable(snapshot, comparison, within)
     on_twin = {
         name: parts.pop(name) for name in _NEED_CONTROL if name in parts and comparison.design == "none"
     }
     findings = measure(comparison, parts, progress)
     if on_twin:
-        twins = measure(twin(snapshot), on_twin, progress)
+        twins = measure(_remakable(snapshot, twin(snapshot), within), on_twin, progress)
         findings += [finding for finding in twins if finding.source in on_twin]
     return findings
 
 
-def meanings(findings: Sequence[Finding]) -> dict[str, str]:
-    """One line on each metric, from what reports it."""
-    meanings: dict[str, str] = {}
-    for finding in findings:
-        told = _REPORTS.get(finding.source) or probe(finding.source)
-        meanings[finding.metric] = told.metrics[finding.metric][1]
-    return meanings
+def _remakable(
+    snapshot: Snapshot, comparison: Comparison, within: Callable[[str, int, int], None]
+) -> Comparison:
+    """The comparison for attackers who try the policy; of people with several rows no shadow is made."""
+    several = comparison.people is not None or comparison.logs is not None
+    remake = None if several else partial(remade, snapshot)
+    return replace(comparison, remake=remake, watch=within)

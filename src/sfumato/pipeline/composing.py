@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,7 @@ from sfumato.classes.grouping import group
 from sfumato.classes.table import Units
 from sfumato.contracts import ROW, Comparison, nobody
 from sfumato.core.canonical import canonical_json
-from sfumato.core.errors import InputError
-from sfumato.core.keyed import derive
-from sfumato.core.values import Finding, Step
+from sfumato.core.values import Finding
 from sfumato.evidence.attacks.composition import (
     ABSENT,
     ASSUMES,
@@ -37,21 +35,26 @@ from sfumato.evidence.attacks.composition import (
     compose,
     joint_classes,
 )
-from sfumato.evidence.columns import PSEUDONYMIZE, attack_columns, factual_columns
+from sfumato.evidence.attacks.composition_labels import Shown
+from sfumato.evidence.columns import attack_columns, factual_columns
 from sfumato.evidence.report import Figure
+from sfumato.pipeline.covered import VALUE, Covered, covered_by, shown
+from sfumato.pipeline.earlier import PSEUDONYM_ID as _PSEUDONYM
+from sfumato.pipeline.earlier import ROW_ID as _ROW
+from sfumato.pipeline.earlier import UNIT_ID as _UNIT
+from sfumato.pipeline.earlier import made, spaces_of
 from sfumato.pipeline.fitting import Fitted
 from sfumato.pipeline.methods.task import Scale, coded, looked_at, models_of
-from sfumato.pipeline.snapshot import UNIT, Snapshot, part_of
+from sfumato.pipeline.snapshot import UNIT, part_of
 from sfumato.policy.model import Anonymity
 from sfumato.project.ledger import Made
-from sfumato.release.custody import commit
 
 #: A class has so many people where no model says how many: the floor's worst class is one in five.
 LEAST_CLASS = 5
 
 _ABOUT = "sfumato"
 _FORMAT = 1
-_ROW, _UNIT, _PSEUDONYM, _LABEL = "row", "unit", "pseudonym ", "label "
+_LABEL = "label "
 _ID, _PERSON, _CLASS = "id", "person", "class"
 #: Hex digits of a pseudonym that make a 64-bit number; none has fewer.
 _DIGITS = 16
@@ -63,7 +66,8 @@ class People:
 
     ``spaces`` maps each space of identities to the column of ``table`` that has them, ``known`` are the
     columns that outsiders may know, ``sensitive`` those that they are not to learn with the way in which
-    each was changed, ``promised`` what was promised of classes, at least ``k`` people among it.
+    each was changed, ``promised`` what was promised of classes, at least ``k`` people among it. ``covered``
+    says of columns whose labels overlap what each label covers.
     """
 
     spaces: Mapping[str, str]
@@ -73,6 +77,7 @@ class People:
     promised: Mapping[str, Any] | None
     k: int
     table: pl.DataFrame
+    covered: Covered = field(default_factory=dict)
 
     def to_parquet(self) -> bytes:
         """The table with everything else in its metadata, for custody and project alone."""
@@ -102,58 +107,6 @@ class People:
         return replace(self, spaces={space: self.spaces[space] for space in spaces if space in self.spaces})
 
 
-def spaces_of(snapshot: Snapshot, steps: Sequence[Step]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The spaces of identities of a release with their columns, and which are those of pseudonyms.
-
-    Their names say nothing of source, column or domain to whoever has not the project's key.
-    """
-
-    def named(*what: str) -> str:
-        return derive(snapshot.project.secret, "space", *what).hex()[:32]
-
-    dataset = snapshot.policy.dataset
-    found = {named("source", snapshot.digest): _ROW}
-    unit = dataset.subject or dataset.key
-    if unit is not None:
-        found[named("unit", dataset.name, unit)] = _UNIT
-    joinable = {
-        named("pseudonym", str(step.params["domain"])): _PSEUDONYM + step.column
-        for step in steps
-        if step.action == PSEUDONYMIZE and step.params.get("join")
-    }
-    return found | joinable, tuple(joinable)
-
-
-def made(snapshot: Snapshot) -> Made:
-    """What makes this release one; another attempt under the same policy and source is the same."""
-    return Made(
-        dataset=snapshot.policy.dataset.name,
-        policy_digest=snapshot.policy_digest,
-        source_commitment=commit(snapshot.salt, "source", snapshot.digest),
-    )
-
-
-def earlier_releases(fitted: Fitted) -> tuple[Made, ...]:
-    """The other releases of the project that left and may be about the same people, oldest first."""
-    snapshot = fitted.snapshot
-    spaces, _ = spaces_of(snapshot, fitted.plan.steps)
-    return snapshot.project.people.earlier(made(snapshot), spaces)
-
-
-def refuse_newer(fitted: Fitted, earlier: Sequence[Made]) -> None:
-    """Refuse to release beside one that left while this one was measured.
-
-    Raises:
-        InputError: ``project-ledger``.
-    """
-    if earlier_releases(fitted) != tuple(earlier):
-        raise InputError(
-            "project-ledger",
-            "another release of the same people left while this one was being measured",
-            remedy="run again: the two are then tested together",
-        )
-
-
 def people_of(fitted: Fitted, part: pl.LazyFrame, comparison: Comparison) -> People:
     """The people of a release that is about to leave."""
     snapshot, steps = fitted.snapshot, fitted.plan.steps
@@ -181,7 +134,10 @@ def people_of(fitted: Fitted, part: pl.LazyFrame, comparison: Comparison) -> Peo
     )
     promised = None if asked is None else asked.model_dump(mode="json", include={"models", "others_known"})
     rows = table.collect(engine="streaming").sort(_ROW)
-    return People(spaces, joinable, known, sensitive, promised, _promised_k(asked), rows)
+    labels = rows.select(pl.col(_ROW).alias(ROW), *(pl.col(_LABEL + name).alias(name) for name in known))
+    values, covered = covered_by(fitted, part, comparison, labels)
+    rows = pl.concat([rows, values], how="horizontal")
+    return People(spaces, joinable, known, sensitive, promised, _promised_k(asked), rows, covered)
 
 
 def keep(fitted: Fitted, released: People) -> bytes:
@@ -289,13 +245,31 @@ def _joint(releases: Sequence[tuple[People, NDArray[np.int64]]]) -> Joint:
         if name not in known and (column := _column(name, releases, many, there)) is not None
     }
     return Joint(
-        tuple(release[there] for release in classes), min(people.k for people, _ in releases), columns
+        tuple(release[there] for release in classes),
+        min(people.k for people, _ in releases),
+        columns,
+        tuple(release.of(there) for release in _shown(releases, known, many)),
     )
+
+
+def _shown(
+    releases: Sequence[tuple[People, NDArray[np.int64]]], known: Sequence[str], many: int
+) -> Iterator[Shown]:
+    """The releases by what labels cover; none where labels never overlap, or people have several rows."""
+    overlap = any(set(people.covered) & set(known) for people, _ in releases)
+    if not overlap or any(len(np.unique(persons)) < len(persons) for _, persons in releases):
+        return
+    for people, persons in releases:
+        told = [name for name in known if name in people.covered]
+        plain = _classes(people.labels([name for name in known if name not in told]), persons, many)
+        values = people.table.select(pl.col(VALUE + name).alias(name) for name in told)
+        yield shown(people.labels(told), values, people.covered, plain, persons, many)
 
 
 def _classes(labels: pl.DataFrame, persons: NDArray[np.int64], many: int) -> NDArray[np.int64]:
     """The class of each person, shape (many,): the labels of all their rows."""
-    rows = _numbered(labels)
+    # A release without any of the columns is one class.
+    rows = _numbered(labels) if labels.width else np.zeros(len(persons), dtype=np.int64)
     found = np.full(many, ABSENT, dtype=np.int64)
     if len(np.unique(persons)) == len(persons):
         found[persons] = rows
@@ -312,8 +286,6 @@ def _classes(labels: pl.DataFrame, persons: NDArray[np.int64], many: int) -> NDA
 
 def _numbered(table: pl.DataFrame) -> NDArray[np.int64]:
     """Equal rows by equal numbers from 0, in the order in which they first stand."""
-    if not table.width:
-        return np.zeros(table.height, dtype=np.int64)
     distinct = table.unique(maintain_order=True).with_row_index(_CLASS + " number")
     joined = table.join(distinct, on=table.columns, how="left", nulls_equal=True, maintain_order="left")
     return joined[_CLASS + " number"].cast(pl.Int64).to_numpy()

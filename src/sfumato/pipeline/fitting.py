@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -37,6 +37,7 @@ from sfumato.transforms import TRANSFORMS
 from sfumato.transforms.generalize import hierarchy
 
 _OWN = (ROW, IDENTITY, UNIT)
+_PERSON = "__sfumato_person_draw__"
 
 #: What counts in a class, by whether the release links the rows of a person; None if each has one.
 UNITS = {None: "row", False: "person", True: "whole person"}
@@ -142,7 +143,9 @@ class Fitted:
 
     def types(self) -> Mapping[str, pl.DataType]:
         """The columns of the release with their types."""
-        return part_of(self.label(self.snapshot.frame.head(0).collect())[0]).schema
+        types = part_of(self.label(self.snapshot.frame.head(0).collect())[0]).schema
+        names = self.snapshot.policy.made_names
+        return types if names is None else {**types, names: pl.String()}
 
     def population(self) -> pl.DataFrame | None:
         """The people of the population in the release's own terms, if a privacy model counts them."""
@@ -235,6 +238,8 @@ def _task(fitted: Fitted, part: pl.LazyFrame, asked: Anonymity) -> Task:
     others = (*looked_at(models), *groups, *((target,) if target is not None else ()), *whose)
     others = tuple(name for name in dict.fromkeys(others) if name not in columns)
     table = tuples(fitted, part, columns, others)
+    if whose:
+        table = _drawn(table, snapshot)
     folder = str(snapshot.folder)
 
     everybody = population_counter(snapshot, lambda people: part_of(fitted.transform(people)))
@@ -263,6 +268,15 @@ def _task(fitted: Fitted, part: pl.LazyFrame, asked: Anonymity) -> Task:
         UNIT if fitted.linked is not None else None,
         bool(fitted.linked),
     )
+
+
+def _drawn(table: TupleTable, snapshot: Snapshot) -> TupleTable:
+    """The tuples of people in a keyed order, so that no row's place decides who shares a class with whom."""
+    key = derive(snapshot.release_key, "people in order")
+    person = table.tuples.select(drawn_by(UNIT, key)).to_series().alias(_PERSON)
+    within = drawn_by(FIRST, key)
+    ordered = table.tuples.with_columns(person, within).sort(_PERSON, UNIT, DRAW, FIRST)
+    return replace(table, tuples=ordered.drop(_PERSON, DRAW))
 
 
 def protected(snapshot: Snapshot, steps: Sequence[Step]) -> tuple[str, ...]:
@@ -399,13 +413,6 @@ def _refuse_for_people(asked: Anonymity, linked: bool) -> None:
     Raises:
         InputError: ``subject-rows``.
     """
-    if asked.method != "lattice":
-        raise InputError(
-            "subject-rows",
-            f"people have several rows, and the method {asked.method} counts rows as people",
-            where="anonymity.method",
-            remedy="use the method lattice, or bring the source to one row a person",
-        )
     for part, model in zip(asked.models, models_of(asked), strict=True):
         if model.counts_population:
             raise InputError(

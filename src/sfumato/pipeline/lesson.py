@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import polars as pl
 
+from sfumato.core.disclosure import round_count
 from sfumato.core.errors import InputError
 from sfumato.core.keyed import derive
 from sfumato.core.values import PrivatePlan, SynthesisPlan
 from sfumato.pipeline import private
 from sfumato.pipeline.asked import at_most
 from sfumato.pipeline.fitting import Fitted
+from sfumato.pipeline.histories import TaughtHistories, history_of, people_in, teach_histories
 from sfumato.pipeline.outcome import Watch
 from sfumato.pipeline.snapshot import UNIT, Snapshot
 from sfumato.pipeline.subjects import one_row_each, several_rows
 from sfumato.policy.synthetic import Synthesis
 from sfumato.synth import SYNTHESIZERS
+from sfumato.synth.sequences import MODELS
 from sfumato.transforms import TRANSFORMS
 
 if TYPE_CHECKING:
     from sfumato.dp.budget import Budget
     from sfumato.synth.synthetic import Synthetic
+
+    Taught: TypeAlias = Synthetic | TaughtHistories
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class Lesson:
 
     @property
     def people(self) -> pl.LazyFrame:
-        """The raw rows that teach, one of each person."""
+        """The raw rows that teach: one of each person, or all where histories are made."""
         return taught_by(self.fitted)
 
     def rows(self) -> pl.DataFrame:
@@ -62,15 +68,33 @@ class Lesson:
         """What differential privacy protects: rows, or people with all their rows."""
         return "row" if self.snapshot.policy.dataset.subject is None else "subject"
 
-    def plan(self, taught: Synthetic | None, budget: Budget | None) -> SynthesisPlan:
+    @cached_property
+    def taught(self) -> int | None:
+        """How many people teach; None where that is private."""
+        if self.asked.dp is not None:
+            return None
+        if self.asked.history is not None:
+            return people_in(self.fitted, self.asked.history, self.people)
+        return self.fitted.plan.rows - self.fitted.plan.holdout_rows
+
+    def plan(self, taught: Taught | None, budget: Budget | None) -> SynthesisPlan:
         """What is made, and what it costs; without ``taught``, before anything is learned."""
-        asked, count = self.asked, self.fitted.plan.rows - self.fitted.plan.holdout_rows
-        kind = SYNTHESIZERS.resolve(asked.by)
+        asked, history = self.asked, self.asked.history
+        kind = (SYNTHESIZERS if history is None else MODELS).resolve(asked.by)
+        many = self.taught if asked.dp is None else asked.dp.size
         return SynthesisPlan(
             method=asked.by,
             settings=asked.settings,
-            rows=asked.rows or (count if asked.dp is None else (asked.dp.size or 0)),
-            taught=count if asked.dp is None else None,
+            rows=(asked.rows or many or 0) if history is None else None,
+            # How many people there are is no more told by those made than by the dossier.
+            people=None if history is None else history.people or max(1, round_count(many or 1)),
+            history={}
+            if history is None
+            else {
+                "subject": self.snapshot.policy.dataset.subject,
+                **history.model_dump(mode="json", include={"time", "items", "amounts", "statics", "window"}),
+            },
+            taught=self.taught,
             columns=self.fitted.released,
             constraints=asked.constraints,
             balance=asked.balance,
@@ -82,12 +106,19 @@ class Lesson:
             house=asked.dp is not None and asked.dp.evidence == "house",
         )
 
-    def _private(self, taught: Synthetic | None, budget: Budget | None) -> PrivatePlan:
+    @property
+    def _rows_of_a_person(self) -> int | None:
+        """At most so many rows of a person teach under differential privacy."""
+        return 1 if self.asked.history is None else self.asked.history.longest
+
+    def _private(self, taught: Taught | None, budget: Budget | None) -> PrivatePlan:
         from sfumato.dp.events import from_json
 
         terms, dataset = self.asked.dp, self.snapshot.policy.dataset
         assert terms is not None
         declared = terms.model_dump(mode="json", include={"size", "bounds", "categories"}, exclude_none=True)
+        if self.asked.history is not None:
+            declared |= self.asked.history.model_dump(mode="json", include={"window", "longest"})
         told = {"query": self.asked.by, **self.asked.settings, **declared, "why": self.asked.why}
         return private.priced(
             kind="rows",
@@ -98,17 +129,18 @@ class Lesson:
             delta=terms.delta,
             unit=self.unit,
             relation=terms.relation,
-            rows_per_subject=None if dataset.subject is None else 1,
+            rows_per_subject=None if dataset.subject is None else self._rows_of_a_person,
             declared=terms.budget,
             budget=budget,
             people=terms.size,
         )
 
 
-def rows_made(lesson: Lesson, taught: Synthetic, rows: int) -> pl.DataFrame:
-    """Rows that a taught synthesizer makes, with the shares that were asked for."""
+def rows_made(lesson: Lesson, taught: Taught, plan: SynthesisPlan) -> pl.DataFrame:
+    """Rows that a taught synthesizer makes, with the shares that were asked for; or events of made people."""
+    many = plan.people if plan.people is not None else plan.rows
     made: pl.DataFrame = taught.sample(
-        rows,
+        many or (taught.charged.size if taught.charged is not None else 1),
         balance=lesson.asked.balance or None,
         key=derive(lesson.snapshot.release_key, "made rows"),
     )
@@ -116,10 +148,10 @@ def rows_made(lesson: Lesson, taught: Synthetic, rows: int) -> pl.DataFrame:
 
 
 def taught_by(fitted: Fitted) -> pl.LazyFrame:
-    """The raw rows that teach a synthesizer, one of each person."""
+    """The raw rows that teach a synthesizer: one of each person, or all where histories are made."""
     snapshot = fitted.snapshot
     part = snapshot.part(held_out=False)
-    if snapshot.policy.dataset.subject is None:
+    if snapshot.policy.dataset.subject is None or history_of(fitted) is not None:
         return part
     return one_row_each(part, derive(snapshot.release_key, "one row each"))
 
@@ -132,12 +164,12 @@ def lesson_of(fitted: Fitted) -> Lesson:
     """
     asked, snapshot = fitted.snapshot.policy.synthesis, fitted.snapshot
     assert asked is not None
-    if asked.dp is None and several_rows(snapshot, snapshot.part(held_out=False)):
+    if asked.dp is None and asked.history is None and several_rows(snapshot, snapshot.part(held_out=False)):
         raise InputError(
             "subject-rows",
             "people have several rows, and a synthesizer of rows knows nothing of whose they are",
             where="synthesis",
-            remedy="make histories instead (the page on histories), or bring the source to one row a person",
+            remedy="make histories instead (synthesis.history), or bring the source to one row a person",
         )
     if not fitted.released:
         raise InputError(
@@ -169,7 +201,7 @@ def _refuse_uncharged(fitted: Fitted) -> None:
             )
 
 
-def learned(lesson: Lesson, budget: Budget | None, watch: Watch | None = None) -> Synthetic:
+def learned(lesson: Lesson, budget: Budget | None, watch: Watch | None = None) -> Taught:
     """Teach the synthesizer.
 
     Raises:
@@ -181,6 +213,8 @@ def learned(lesson: Lesson, budget: Budget | None, watch: Watch | None = None) -
     target = dataset.target if dataset.target in lesson.fitted.released else None
     watch = watch or Watch()
     watch.stage("teaching the synthesizer")
+    if asked.history is not None:
+        return teach_histories(lesson.fitted, asked, lesson.people, budget, watch)
     paid: dict[str, Any] = {}
     if terms is not None:
         paid = {

@@ -22,9 +22,11 @@ from sfumato.evidence.guarantee import REPORT as GUARANTEE
 from sfumato.evidence.guarantee import guarantee
 from sfumato.gate import decide
 from sfumato.pipeline import private
-from sfumato.pipeline.comparing import PeopleAtRisk, compare_made, evidence, meanings
+from sfumato.pipeline.comparing import PeopleAtRisk, compare_made, evidence
 from sfumato.pipeline.fitting import Fitted
+from sfumato.pipeline.histories import history_of
 from sfumato.pipeline.lesson import Lesson, learned, lesson_of, rows_made
+from sfumato.pipeline.meanings import meanings
 from sfumato.pipeline.outcome import Outcome, Watch
 from sfumato.pipeline.written import data_file, parquet, read_back, recheck_columns
 from sfumato.policy.load import LoadedPolicy
@@ -114,11 +116,9 @@ def _made(loaded: LoadedPolicy, lesson: Lesson, budget: Budget | None, folder: P
     fitted, snapshot = lesson.fitted, lesson.snapshot
     taught = learned(lesson, budget, watch)
     plan = lesson.plan(taught, budget)
-    if lesson.asked.rows is None and lesson.asked.dp is not None:
-        assert taught.charged is not None
-        plan = plan.model_copy(update={"rows": taught.charged.size})
     watch.stage("making rows")
-    made = rows_made(lesson, taught, plan.rows)
+    made = rows_made(lesson, taught, plan)
+    plan = plan.model_copy(update={"rows": made.height})
     written = _write(fitted, made, folder)
     watch.stage("checking the rows as written")
     data = [data_file(path, fitted.types()) for path in written]
@@ -129,7 +129,9 @@ def _made(loaded: LoadedPolicy, lesson: Lesson, budget: Budget | None, folder: P
     comparison = compare_made(planned, lesson.people, read_back(fitted, written), people)
     assert loaded.policy.evidence is not None
     probes = loaded.policy.evidence.probes()
-    measured = evidence(snapshot, comparison, probes, lambda name: watch.stage(f"measuring {name}"))
+    measured = evidence(
+        snapshot, comparison, probes, lambda name: watch.stage(f"measuring {name}"), watch.within
+    )
     tables = {SEALED_PEOPLE: parquet(people.table), SEALED_SYNTHESIZER: taught.content()}
     return _Found(plan, tuple(data), tuple(measured), tables)
 
@@ -153,11 +155,13 @@ def _affordable(loaded: LoadedPolicy, plan: SynthesisPlan) -> bool:
 def _write(fitted: Fitted, made: pl.DataFrame, folder: Path) -> Sequence[Path]:
     snapshot = fitted.snapshot
     frame = made.lazy().with_row_index(ROW).with_columns(pl.col(ROW).cast(pl.UInt64))
+    # Made people stand in a drawn order already, and each one's events in time.
+    order = None if history_of(fitted) is not None else derive(snapshot.release_key, "order")
     return LocalEngine().write(
         frame,
         fitted.released,
         folder,
         snapshot.policy.dataset.name,
         snapshot.policy.release.format,
-        derive(snapshot.release_key, "order"),
+        order,
     )

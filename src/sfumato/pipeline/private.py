@@ -18,7 +18,7 @@ from sfumato.core.values import Decision, Finding, Plan, PrivatePlan
 from sfumato.evidence.guarantee import guarantee
 from sfumato.gate import decide
 from sfumato.pipeline.asked import Asked, Drawn, asked_of
-from sfumato.pipeline.comparing import meanings
+from sfumato.pipeline.meanings import meanings
 from sfumato.pipeline.outcome import Outcome, Watch
 from sfumato.pipeline.snapshot import Snapshot
 from sfumato.policy.load import LoadedPolicy

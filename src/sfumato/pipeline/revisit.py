@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -69,14 +70,21 @@ def attack(
     watch = watch or Watch()
     if truth is not None and against is None:
         raise InputError("usage", "--truth is about a register", remedy="name the register with --against")
-    found = reopen(folder, policy, project, watch)
-    if against is None:
-        return evidence(
-            found.snapshot,
-            found.comparison,
-            found.asked.attacks,
-            lambda name: watch.stage(f"measuring {name}"),
-        )
+    with reopened(folder, policy, project, watch) as found:
+        if against is None:
+            return _measured(found, found.asked.attacks, watch)
+        return _linked(found, folder, against, truth, watch)
+
+
+def _measured(found: Revisited, probes: Sequence[Part], watch: Watch) -> list[Finding]:
+    def telling(name: str) -> None:
+        watch.stage(f"measuring {name}")
+
+    return evidence(found.snapshot, found.comparison, probes, telling, watch.within)
+
+
+def _linked(found: Revisited, folder: Path, against: str, truth: str | None, watch: Watch) -> list[Finding]:
+    """The attack with an external register."""
     if found.comparison.made:
         raise InputError(
             "usage",
@@ -95,25 +103,33 @@ def evaluate(
 ) -> list[Finding]:
     """Utility and fairness of a release against the original; arguments and errors as :func:`attack`."""
     watch = watch or Watch()
-    found = reopen(folder, policy, project, watch)
-    fairness: tuple[Part, ...] = (found.asked.fairness,) if found.asked.fairness is not None else ()
-    probes = (*found.asked.utility, *fairness)
-    findings = evidence(
-        found.snapshot, found.comparison, probes, lambda name: watch.stage(f"measuring {name}")
-    )
+    with reopened(folder, policy, project, watch) as found:
+        fairness: tuple[Part, ...] = (found.asked.fairness,) if found.asked.fairness is not None else ()
+        probes = (*found.asked.utility, *fairness)
+        findings = _measured(found, probes, watch)
     wanted = {part.name for part in probes}
     return [finding for finding in findings if finding.source in wanted]
 
 
-def reopen(folder: Path, policy: Path | None, project: Path | None, watch: Watch) -> Revisited:
-    """Open a release with everything behind it, and check that it is all what it was.
+@contextmanager
+def reopened(folder: Path, policy: Path | None, project: Path | None, watch: Watch) -> Iterator[Revisited]:
+    """A release with everything behind it, checked to be all what it was, before and after.
 
     The plan is fitted again, which for the same policy, source and key gives the same plan, and is
     compared with the one in custody.
+
+    Raises:
+        InputError: ``source-changed``, also where that happens meanwhile.
     """
     opened, custody = open_again(folder, policy, project, watch)
     refuse_answers(custody.plan, folder / RELEASE)
     snapshot = snapshot_of(custody, opened, policy)
+    with snapshot.watched():
+        yield _revisited(folder, custody, snapshot, watch)
+        snapshot.refuse_changed()
+
+
+def _revisited(folder: Path, custody: Custody, snapshot: Snapshot, watch: Watch) -> Revisited:
     watch.stage("fitting the policy again")
     part = snapshot.part(held_out=False)
     held_out = snapshot.engine.rows(snapshot.part(held_out=True))
@@ -162,7 +178,7 @@ def open_again(
     """The project and the custody of a release that is what was signed.
 
     Raises:
-        InputError: ``release-altered``, ``custody-closed``.
+        InputError: ``release-altered``, ``release-withdrawn``, ``custody-closed``.
     """
     watch.stage("verifying the release")
     opened = Project.open(find_project(folder, policy, project), create=False)
@@ -170,6 +186,13 @@ def open_again(
     if not checked.intact:
         raise InputError(
             "release-altered", checked.words, where=str(folder / RELEASE), remedy="fetch it again"
+        )
+    if checked.withdrawn is not None:
+        raise InputError(
+            "release-withdrawn",
+            f"it was {checked.words}; its data were destroyed",
+            where=str(folder / RELEASE),
+            remedy="run the policy again for a release to attack; it counts from then on",
         )
     watch.stage("opening custody")
     custody = open_custody(folder / CUSTODY, opened)
@@ -259,7 +282,9 @@ def snapshot_of(custody: Custody, project: Project, moved: Path | None) -> Snaps
                 remedy="use the policy of that run",
             )
     snapshot = Snapshot.open(policy, folder, project)
-    if not custody.confirms("source", snapshot.digest):
+    with snapshot.watched():
+        confirmed = custody.confirms("source", snapshot.digest)
+    if not confirmed:
         raise InputError(
             "source-changed",
             "the source is not the one that the release was made from",

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import io
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, wraps
 from pathlib import Path
@@ -39,22 +40,13 @@ EXAMINED = 200_000
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 
-def told_if_gone(verb: Verb) -> Verb:
-    """A verb, of a policy and its snapshot, that tells of a source taken away while it is read."""
+def told_if_changed(verb: Verb) -> Verb:
+    """A verb, of a policy and its snapshot, that tells of a source changed or taken away while it is read."""
 
     @wraps(verb)
     def telling(loaded: Any, snapshot: Snapshot, *asked: Any, **named: Any) -> Any:
-        try:
+        with snapshot.watched():
             return verb(loaded, snapshot, *asked, **named)
-        except (OSError, pl.exceptions.PolarsError):
-            if not snapshot.is_gone:
-                raise
-            raise InputError(
-                "source-changed",
-                "the source was taken away while it was read",
-                where=snapshot.source.label if isinstance(snapshot.source, FileSource) else "",
-                remedy="run again on a source that stays as it is",
-            ) from None
 
     return cast(Verb, telling)
 
@@ -148,11 +140,38 @@ class Snapshot:
                 remedy="run again on a source that stays as it is",
             )
 
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Within it, whatever goes wrong after the source has changed is told as that.
+
+        Raises:
+            InputError: ``source-changed``.
+        """
+        before = self._files
+        try:
+            yield
+        except (Exception, pl.exceptions.PanicException):
+            after = self._files
+            if after == before:
+                raise
+            raise InputError(
+                "source-changed",
+                f"the source was {'taken away' if None in after else 'changed'} while it was read",
+                where=self.source.label if isinstance(self.source, FileSource) else "",
+                remedy="run again on a source that stays as it is",
+            ) from None
+
     @property
-    def is_gone(self) -> bool:
-        """Whether a file of the source is no longer there."""
-        files = () if isinstance(self.source, pl.DataFrame) else self.source.paths
-        return not all(path.exists() for path in files)
+    def _files(self) -> tuple[tuple[int, int, int] | None, ...]:
+        """What each file of the source is known by without reading it, None where it is gone."""
+        found: list[tuple[int, int, int] | None] = []
+        for path in () if isinstance(self.source, pl.DataFrame) else self.source.paths:
+            try:
+                about = path.stat()
+                found.append((about.st_ino, about.st_size, about.st_mtime_ns))
+            except OSError:
+                found.append(None)
+        return tuple(found)
 
     def _digest_now(self) -> str:
         digest = hashlib.sha256()

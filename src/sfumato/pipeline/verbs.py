@@ -18,11 +18,13 @@ from sfumato.evidence.attacks.composition import WORST
 from sfumato.gate import decide, floors, is_approved, loosened
 from sfumato.inventory import take_inventory
 from sfumato.pipeline import composing, made, private
-from sfumato.pipeline.comparing import PeopleAtRisk, compare, evidence, meanings
+from sfumato.pipeline.comparing import PeopleAtRisk, compare, evidence
+from sfumato.pipeline.earlier import earlier_releases, refuse_newer, taken_back
 from sfumato.pipeline.fitting import Fitted, fit
+from sfumato.pipeline.meanings import meanings
 from sfumato.pipeline.outcome import Outcome, Watch
 from sfumato.pipeline.recheck import check_again, check_baskets, check_people_again
-from sfumato.pipeline.snapshot import EXAMINED, IDENTITY, UNIT, Snapshot, told_if_gone
+from sfumato.pipeline.snapshot import EXAMINED, IDENTITY, UNIT, Snapshot, told_if_changed
 from sfumato.pipeline.written import counter, data_file, parquet, recheck_columns
 from sfumato.policy.checks import check_gate, check_policy, population_columns, unknown_columns
 from sfumato.policy.load import LoadedPolicy
@@ -91,7 +93,7 @@ def assess_source(
     return assess(table, quasi, sensitive, fraction=fraction, subject=subject, linked=linked)
 
 
-@told_if_gone
+@told_if_changed
 def check(loaded: LoadedPolicy, snapshot: Snapshot) -> tuple[Problem, ...]:
     """Every problem of a policy against its source, the loosened floor included.
 
@@ -131,7 +133,7 @@ def refuse_problems(loaded: LoadedPolicy, snapshot: Snapshot) -> None:
         raise PolicyError(problems, code="policy-mismatch")
 
 
-@told_if_gone
+@told_if_changed
 def plan(loaded: LoadedPolicy, snapshot: Snapshot, watch: Watch | None = None) -> Outcome:
     """Fit the policy and say what would happen; nothing is written.
 
@@ -149,7 +151,7 @@ def plan(loaded: LoadedPolicy, snapshot: Snapshot, watch: Watch | None = None) -
     return Outcome(snapshot.inventory, fitted.plan)
 
 
-@told_if_gone
+@told_if_changed
 def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | None = None) -> Outcome:
     """The whole way: fit, write aside, check what was written, attack it, decide, release or refuse.
 
@@ -184,16 +186,18 @@ def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | N
         people = PeopleAtRisk()
         comparison = compare(fitted, part, count, control, people)
         probes = loaded.policy.evidence.probes() if loaded.policy.evidence is not None else ()
-        findings = evidence(snapshot, comparison, probes, lambda name: watch.stage(f"measuring {name}"))
+        findings = evidence(
+            snapshot, comparison, probes, lambda name: watch.stage(f"measuring {name}"), watch.within
+        )
         watch.stage("joining earlier releases")
-        earlier, released = composing.earlier_releases(fitted), composing.people_of(fitted, part, comparison)
+        earlier, released = earlier_releases(fitted), composing.people_of(fitted, part, comparison)
         findings += composing.composition(fitted, part, comparison, released, earlier)
         decision = decide(loaded.policy, findings, len(earlier))
         snapshot.refuse_changed()
         watch.stage("writing the release")
         tables = _tables(fitted, people)
         with snapshot.project.releasing():
-            composing.refuse_newer(fitted, earlier)
+            refuse_newer(fitted, earlier)
             if decision.passed:
                 tables[SEALED_RELEASED] = composing.keep(fitted, released)
             release = assemble(
@@ -214,6 +218,7 @@ def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | N
                 salt=snapshot.salt,
                 meanings=meanings(findings),
                 tables=tables,
+                withdrawn=taken_back(fitted),
             )
     private.enter_rows(snapshot.project, fitted.plan.dataset)
     return Outcome(snapshot.inventory, fitted.plan, tuple(findings), decision, release, fitted.types())
@@ -260,7 +265,8 @@ def _fitted(loaded: LoadedPolicy, snapshot: Snapshot, watch: Watch) -> Fitted:
 def _refused(loaded: LoadedPolicy, snapshot: Snapshot, watch: Watch) -> None:
     """Read what the source is, and refuse a policy that does not fit it."""
     watch.stage("reading the source")
-    _ = snapshot.columns  # read now, while the stage is named so
+    # Read now, while the stage is named so: what is different later has changed.
+    _ = snapshot.columns, snapshot.digest
     watch.stage("taking the inventory" if snapshot.policy.dp is None else "checking the policy")
     refuse_problems(loaded, snapshot)
 

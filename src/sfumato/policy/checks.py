@@ -20,12 +20,14 @@ from sfumato.evidence.attacks.composition import REPORT as COMPOSITION
 from sfumato.evidence.audits.outcome import REPORT as AUDITS
 from sfumato.evidence.guarantee import REPORT as GUARANTEE
 from sfumato.evidence.made import rowwise
-from sfumato.evidence.run import ALWAYS_MADE
+from sfumato.evidence.run import always
 from sfumato.hierarchies import HIERARCHIES
 from sfumato.inventory.roles import SINGLES_OUT
+from sfumato.policy.histories import untimely
 from sfumato.policy.load import LoadedPolicy
 from sfumato.policy.model import Column, Policy
 from sfumato.policy.parts import Part
+from sfumato.policy.synthetic import Synthesis
 from sfumato.transforms import TRANSFORMS
 
 Where = Callable[..., str]
@@ -44,12 +46,13 @@ _DTYPES: dict[str, Any] = {
 
 def check_policy(loaded: LoadedPolicy, columns: Sequence[str], inventory: Inventory) -> tuple[Problem, ...]:
     """Every problem of a policy against a source's columns and inventory, in the policy's order."""
-    policy, where = loaded.policy, loaded.where
+    policy, where, synthesis = loaded.policy, loaded.where, loaded.policy.synthesis
     return (
         *unknown_columns(loaded, columns),
         *_roles(policy, inventory, where),
         *_actions(loaded, inventory, where),
         *_anonymity(policy, where),
+        *(untimely(synthesis.history, inventory, where) if synthesis and synthesis.history else ()),
         *check_gate(loaded),
         *_evidence(policy, where),
     )
@@ -71,13 +74,18 @@ def measured_metrics(policy: Policy) -> frozenset[str]:
         return frozenset(GUARANTEE.metrics) | (frozenset(AUDITS.metrics) if policy.dp.audit else frozenset())
     if policy.synthesis is not None:
         assert policy.evidence is not None
-        asked = {*ALWAYS_MADE, *(part.name for part in policy.evidence.probes())}
+        asked = {*unasked(policy.synthesis), *(part.name for part in policy.evidence.probes())}
         priced = frozenset(GUARANTEE.metrics) if policy.synthesis.dp is not None else frozenset()
         kinds = [probe(name) for name in asked]
         return priced | {metric for kind in kinds for metric in set(kind.metrics) - rowwise(kind)}
     names = {"uniqueness"} | ({part.name for part in policy.evidence.probes()} if policy.evidence else set())
     # What a release gives away with earlier ones is measured wherever there are any.
     return frozenset(metric for name in names for metric in probe(name).metrics) | set(COMPOSITION.metrics)
+
+
+def unasked(asked: Synthesis | None) -> tuple[str, ...]:
+    """The probes that run unasked."""
+    return always(made=asked is not None, histories=asked is not None and asked.history is not None)
 
 
 def unknown_columns(loaded: LoadedPolicy, columns: Sequence[str]) -> Iterator[Problem]:
@@ -125,6 +133,8 @@ def _of_synthesis(policy: Policy, named: Callable[..., Iterator[Problem]]) -> It
     asked = policy.synthesis
     if asked is None:
         return
+    for name in asked.history.columns if asked.history is not None else ():
+        yield from named("history", name, "synthesis", "history")
     for name in asked.text:
         yield from named("text", name, "synthesis", "text")
     for name in asked.balance:
@@ -166,6 +176,9 @@ def _roles(policy: Policy, inventory: Inventory, where: Where) -> Iterator[Probl
     for name, column in policy.columns.items():
         profile = found.get(name)
         if profile is None or column.done == "drop" or policy.approved(f"column {name}"):
+            continue
+        if name == policy.made_names:
+            # Nobody's own name is learned, or leaves.
             continue
         if name == policy.dataset.target and column.sensitive and profile.unique < SINGLES_OUT:
             # What is to be learned may count as unknown, as any sensitive column does, if the policy says so.
@@ -322,15 +335,6 @@ def _method(policy: Policy, released: set[str], where: Where) -> Iterator[Proble
             f"a measure is for the method lattice, and {asked.method} has one of its own",
             "leave it out, or take the method lattice",
         )
-    for i, model in enumerate(asked.models if asked.method != "lattice" else ()):
-        kind = MODELS.resolve(model.name)
-        if not kind(kind.Params(**model.params)).monotone:
-            yield Problem(
-                where("anonymity", "models", i),
-                f"{model.name} as asked may fail for classes together that keep it apart, and classes of the "
-                f"method {asked.method} may come to have the same labels",
-                "take the method lattice, or another kind of the model",
-            )
     target = policy.dataset.target
     if asked.weights == "target" or asked.measure == "classification":
         key = "weights" if asked.weights == "target" else "measure"
@@ -389,12 +393,18 @@ def _counts_population(policy: Policy, model: Part, where: str) -> Iterator[Prob
             f"{model.name} counts people in a table of the population, and there is none",
             "name one under dataset.population",
         )
-    elif policy.anonymity.method != "lattice":
+    elif policy.anonymity.method == "microaggregation":
         yield Problem(
             where,
-            f"{model.name} counts people of the population in each class, and classes with labels of their "
-            "own have none",
-            "take the method lattice",
+            f"{model.name} counts people of the population who fit each class, and a mean fits nobody "
+            "in particular",
+            "take another method",
+        )
+    elif policy.anonymity.method != "lattice" and not all(map(_monotone, policy.anonymity.models)):
+        yield Problem(
+            where,
+            f"{model.name} counts people who fit classes, and another model may fail for classes together",
+            "take the method lattice, or another kind of the other model",
         )
     if float(model.params.get("low", 0)) > 0 and policy.anonymity.suppression > 0:
         yield Problem(
@@ -402,6 +412,12 @@ def _counts_population(policy: Policy, model: Part, where: str) -> Iterator[Prob
             f"{model.name} with a low above 0 rules nobody out, and suppressed people would be ruled out",
             "set suppression to 0, or leave low out",
         )
+
+
+def _monotone(model: Part) -> bool:
+    kind = MODELS.resolve(model.name)
+    found: bool = kind(kind.Params(**model.params)).monotone
+    return found
 
 
 def check_gate(loaded: LoadedPolicy) -> Iterator[Problem]:

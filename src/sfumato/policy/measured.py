@@ -35,6 +35,8 @@ BATTERY = ("uniqueness", "linkage", "singling-out", "linkability", "attribute-in
 #: The same where rows are made; copies are looked for besides.
 MADE_BATTERY = ("singling-out", "linkability", "attribute-inference", "membership", "outliers")
 USES = ("distributions", "correlations", "marginals", "tails", "learning")
+#: What is measured of the use of histories that are made.
+HISTORY_USES = ("histories", "distributions", "learning")
 
 
 class Evidence(Section):

@@ -12,7 +12,8 @@ from pydantic import Field, field_validator, model_validator
 
 from sfumato.core.values import Role
 from sfumato.engines.textfiles import SEPARATOR_WORDS, is_separator
-from sfumato.policy.measured import MADE_BATTERY, Evidence, Threshold
+from sfumato.policy.histories import History
+from sfumato.policy.measured import HISTORY_USES, MADE_BATTERY, Evidence, Threshold
 from sfumato.policy.parts import Part, Section, Share, Text
 from sfumato.policy.private import DifferentialPrivacy
 from sfumato.policy.synthetic import Synthesis
@@ -254,12 +255,27 @@ class ReleaseForm(Section):
     """The format of the data files."""
 
 
+#: Why the column of whom a made event is of leaves.
+MADE_NAMES = "whose an event is: made people have made names"
+
+
 def _kept(column: Any) -> Any:
     """A quasi-identifier of which the policy does not say what happens to it, kept."""
     if not isinstance(column, dict) or column.get("role") != Role.QUASI_IDENTIFIER.value:
         return column
     told = column.get("action") is not None or column.get("hierarchy") is not None
     return column if told else {**column, "action": "keep"}
+
+
+def _with_names(columns: dict[str, Any], dataset: Any) -> dict[str, Any]:
+    """Columns with the one that says whose an event is: it leaves, and every name in it is made."""
+    subject = dataset.get("subject") if isinstance(dataset, dict) else None
+    if not isinstance(subject, str):
+        return columns
+    told = columns.get(subject, {"role": Role.DIRECT_IDENTIFIER.value, "why": MADE_NAMES})
+    if isinstance(told, dict) and told.get("action") is None:
+        told = {**told, "action": "keep"}
+    return {**columns, subject: told}
 
 
 class Policy(Section):
@@ -298,11 +314,15 @@ class Policy(Section):
         if not isinstance(value, dict) or not value.get("synthesis"):
             return value
         told: dict[str, Any] = {}
-        columns, evidence = value.get("columns"), value.get("evidence")
+        columns, evidence, synthesis = (value.get(name) for name in ("columns", "evidence", "synthesis"))
+        histories = bool(isinstance(synthesis, dict) and synthesis.get("history"))
         if isinstance(columns, dict):
             told["columns"] = {name: _kept(column) for name, column in columns.items()}
-        if isinstance(evidence, dict) and "attacks" not in evidence:
-            told["evidence"] = {**evidence, "attacks": list(MADE_BATTERY)}
+            if histories:
+                told["columns"] = _with_names(told["columns"], value.get("dataset"))
+        if isinstance(evidence, dict):
+            usual = {"attacks": list(MADE_BATTERY)} | ({"utility": list(HISTORY_USES)} if histories else {})
+            told["evidence"] = {**usual, **evidence}
         return {**value, **told}
 
     @model_validator(mode="after")
@@ -317,7 +337,31 @@ class Policy(Section):
                 "synthesis needs evidence with a holdout: made rows can repeat people, and only people who "
                 "taught nothing show by how much"
             )
+        if self.synthesis.history is not None:
+            self._histories_have_people(self.synthesis.history)
         return self
+
+    def _histories_have_people(self, history: History) -> None:
+        """Refuse histories of nobody, and columns that have no place in an event."""
+        subject = self.dataset.subject
+        if subject is None:
+            raise ValueError("a history is a person's: name under dataset.subject whose each event is")
+        if subject in history.columns:
+            raise ValueError(
+                f'"{subject}" says whose an event is, and is no part of it: leave it out of history'
+            )
+        if self.columns[subject].done != "keep":
+            raise ValueError(
+                f'"{subject}" says whose a made event is: leave its action out, for its names are made anew'
+            )
+        if self.dataset.target is not None:
+            raise ValueError("dataset.target is of rows; of histories it is foretold who comes again")
+        for name in history.columns:
+            if name not in self.columns or self.columns[name].done == "drop":
+                raise ValueError(f'"{name}" is part of the history and does not leave: keep it under columns')
+        for name, column in self.columns.items():
+            if column.done != "drop" and name not in (subject, *history.columns):
+                raise ValueError(f'"{name}" leaves and is no part of the history: name it there, or drop it')
 
     @model_validator(mode="after")
     def _rows_or_answers(self) -> Self:
@@ -335,6 +379,12 @@ class Policy(Section):
         if self.dp.rows_per_subject is None and self.dataset.subject is not None:
             raise ValueError("with dataset.subject, dp.rows_per_subject must bound the rows of a person")
         return self
+
+    @property
+    def made_names(self) -> str | None:
+        """The column whose names are made, where histories are."""
+        histories = self.synthesis is not None and self.synthesis.history is not None
+        return self.dataset.subject if histories else None
 
     def approved(self, what: str) -> bool:
         """Whether somebody answers for ``what`` ("column age", "gate risk.worst_class").

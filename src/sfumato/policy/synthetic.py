@@ -6,15 +6,18 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from sfumato.policy.histories import History
 from sfumato.policy.parts import Section, Text
 from sfumato.policy.private import DatasetBudget, Delta, Epsilon
+from sfumato.synth.sequences import MODELS
 
 
 class SynthesisPrivacy(Section):
     """What the synthesizer may learn of the people, and what it costs.
 
     The unit is the row; where ``dataset.subject`` says whose a row is, each person has one row, drawn at
-    random. What is not declared of a column (its bounds, its values) is learned under the same epsilon.
+    random, and where histories are made all of them. What is not declared of a column (its bounds, its
+    values) is learned under the same epsilon; of histories everything is declared.
     """
 
     budget: DatasetBudget
@@ -52,7 +55,10 @@ class Synthesis(Section):
     """
 
     method: Text | None = None
-    """The synthesizer, by its name in the reference; by default "autoregressive", with dp "aim"."""
+    """The synthesizer, by its name in the reference; by default "autoregressive", with dp "aim", and of
+    histories "events", with dp "ngram"."""
+    history: History | None = None
+    """Where people have several rows: people with all their events are made, and not single rows."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """The synthesizer's own parameters."""
     rows: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
@@ -76,7 +82,49 @@ class Synthesis(Section):
     @property
     def by(self) -> str:
         """The synthesizer's name."""
+        if self.history is not None:
+            return self.method or ("events" if self.dp is None else "ngram")
         return self.method or ("autoregressive" if self.dp is None else "aim")
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> Self:
+        """Whoever makes rows makes no histories, and the reverse."""
+        makes_histories = self.by in tuple(MODELS)
+        if self.history is None:
+            if makes_histories:
+                raise ValueError(
+                    f"the method {self.by} makes histories: say under history which column is the time, and "
+                    "which are items and amounts"
+                )
+            return self
+        if not makes_histories:
+            raise ValueError(f"the method {self.by} makes rows; histories are made by {' or '.join(MODELS)}")
+        for name in ("rows", "text", "constraints", "balance"):
+            if getattr(self, name):
+                remedy = "history.people says how many" if name == "rows" else "leave it out"
+                raise ValueError(f"{name} is for single rows, and histories are made: {remedy}")
+        if self.dp is None and self.history.longest is not None:
+            raise ValueError("history.longest is for differential privacy: without it the log says it")
+        if self.dp is not None:
+            self._everything_declared(self.history, self.dp)
+        return self
+
+    @staticmethod
+    def _everything_declared(history: History, dp: SynthesisPrivacy) -> None:
+        """Refuse what would have to be looked at: of histories nothing is learned but how they go."""
+        if history.longest is None or dp.size is None:
+            raise ValueError("histories under dp take history.longest and dp.size, which nobody looks up")
+        for name in history.amounts:
+            if name not in dp.bounds:
+                raise ValueError(f'declare the bounds of "{name}" under dp.bounds: it is not looked at')
+        for name in history.items:
+            if name not in dp.categories:
+                raise ValueError(
+                    f'declare the values of "{name}" under dp.categories: they are not looked up'
+                )
+        for name in history.statics:
+            if name not in dp.categories and name not in dp.bounds:
+                raise ValueError(f'declare "{name}" under dp.categories or dp.bounds: it is not looked at')
 
     @model_validator(mode="after")
     def _declared(self) -> Self:

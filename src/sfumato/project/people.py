@@ -6,7 +6,7 @@ key, and only their owner may read the files. What the tables hold is the busine
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from sfumato.core.canonical import sha256
@@ -33,9 +33,11 @@ class People:
         self._seal, self._unseal = seal, unseal
         self._spaces: dict[Made, tuple[str, ...]] = {}
 
-    def earlier(self, made: Made, spaces: Iterable[str]) -> tuple[Made, ...]:
+    def earlier(
+        self, made: Made, spaces: Iterable[str], uncounted: Collection[int] = frozenset()
+    ) -> tuple[Made, ...]:
         """The releases that left before (:meth:`sfumato.project.ledger.Ledger.earlier`)."""
-        return self._ledger.earlier(made, spaces)
+        return self._ledger.earlier(made, spaces, uncounted)
 
     def keep(self, made: Made, table: bytes, spaces: Iterable[str]) -> None:
         """Keep the people of a release, before it gets its name; a re-run replaces them.

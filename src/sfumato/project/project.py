@@ -166,6 +166,11 @@ class Project:
         return self._ledger.releases(dataset)
 
     @property
+    def ledger(self) -> Ledger:
+        """Every attempt, and what was withdrawn."""
+        return self._ledger
+
+    @property
     def people(self) -> People:
         """The people of earlier releases, sealed, for later ones to be joined with."""
         return self._people

@@ -26,6 +26,8 @@ from sfumato.core.values import (
 from sfumato.policy.model import Column, Policy
 from sfumato.policy.parts import Part
 from sfumato.release.law import Law
+from sfumato.release.withdrawal import Withdrawal
+from sfumato.release.withheld import complemented
 from sfumato.release.words import STATUSES, interval, value_words
 
 #: Parameters that say where something lies or what opens it, whatever part they belong to.
@@ -62,7 +64,8 @@ class Account:
     ``commitments`` name private inputs, ``meanings`` says in one line what each metric is, ``detected``
     which kinds of identifiers each column was found to hold (None if nobody looked), ``laws`` what the
     release is held against. Of a release under differential privacy (``private``) no row is counted;
-    ``answers`` are its figures.
+    ``answers`` are its figures. ``withdrawn`` are earlier releases of the same people that somebody says
+    never left, so that they are not counted.
     """
 
     policy: Mapping[str, Any]
@@ -79,6 +82,16 @@ class Account:
     detected: Mapping[str, tuple[str, ...]] | None = None
     laws: tuple[Law, ...] = ()
     answers: tuple[Mapping[str, Any], ...] = ()
+    withdrawn: tuple[Withdrawal, ...] = ()
+
+    @property
+    def approvals(self) -> list[Mapping[str, str]]:
+        """Who answers for what: the policy's approvals, then the earlier releases that are not counted."""
+        uncounted = [
+            {"what": f"a release of {said.dataset} is not counted", "by": said.by, "why": _taken_back(said)}
+            for said in self.withdrawn
+        ]
+        return [*self.policy["approvals"], *uncounted]
 
     @property
     def dataset(self) -> Mapping[str, Any]:
@@ -109,6 +122,10 @@ class Account:
         """Whether people are kept back, by the policy's word."""
         evidence = self.policy.get("evidence")
         return bool(self.policy.get("sampling") or (evidence and evidence["holdout"]["share"]))
+
+
+def _taken_back(said: Withdrawal) -> str:
+    return f"withdrawn on {said.time}, and said never to have left: {said.why}"
 
 
 def public_policy(policy: Policy) -> dict[str, Any]:
@@ -201,7 +218,7 @@ def public_plan(plan: Plan) -> dict[str, Any]:
         "dataset": plan.dataset,
         "rows": publish_count(plan.rows),
         "holdout_rows": publish_count(plan.holdout_rows),
-        "columns": [_public_step(step, levels, heights, plan.synthesis is not None) for step in plan.steps],
+        "columns": [_public_step(step, levels, heights, plan.synthesis) for step in plan.steps],
         "anonymity": None,
         "private": None if plan.private is None else plan.private.model_dump(mode="json"),
         "synthesis": None if plan.synthesis is None else _public_synthesis(plan.synthesis),
@@ -259,14 +276,14 @@ def _public_figures(anonymity: AnonymityPlan) -> dict[str, Any]:
 
 
 def _public_step(
-    step: Step, levels: Mapping[str, int], heights: Mapping[str, int], made: bool
+    step: Step, levels: Mapping[str, int], heights: Mapping[str, int], made: SynthesisPlan | None
 ) -> dict[str, Any]:
     written: dict[str, Any] = {
         "column": step.column,
         "role": step.role.value,
         "sensitive": step.sensitive,
         # What a synthesizer learned is not kept: its values are made anew.
-        "action": "learn" if made and step.action == "keep" else step.action,
+        "action": step.action if made is None else made.action(step),
         "params": without_whereabouts(step.params),
         "why": step.why,
     }
@@ -342,8 +359,11 @@ def _figure_words(finding: Finding | None) -> str:
     )
 
 
-def published(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """The findings as they may be published, in a stable order: by metric, then target."""
-    return tuple(
-        sorted(publish_all(findings), key=lambda finding: (finding.metric, finding.target, finding.source))
-    )
+def published(findings: Sequence[Finding], plan: Mapping[str, Any]) -> tuple[Finding, ...]:
+    """The findings as they may be published, in a stable order: by metric, then target.
+
+    Args:
+        plan: as it is published beside them.
+    """
+    shown = complemented(findings, publish_all(findings), plan)
+    return tuple(sorted(shown, key=lambda finding: (finding.metric, finding.target, finding.source)))

@@ -51,6 +51,7 @@ from sfumato.release.layout import (
 from sfumato.release.papers import datasheet_md, notice_md
 from sfumato.release.pdf import dossier_pdf
 from sfumato.release.verify import verify
+from sfumato.release.withdrawal import Withdrawal
 from sfumato.release.writer import Outgoing
 
 
@@ -90,6 +91,7 @@ def assemble(
     inventory: Inventory | None = None,
     answers: Sequence[Mapping[str, Any]] = (),
     kept: Sequence[Finding] = (),
+    withdrawn: Sequence[Withdrawal] = (),
 ) -> Release:
     """Write every document beside the data already staged, sign, seal, verify, and give it its name.
 
@@ -110,6 +112,7 @@ def assemble(
             says that nobody looked.
         kept: findings that go to custody alone.
         answers: the figures of a release under differential privacy, as they are in its data.
+        withdrawn: earlier releases of the same people that are not counted, with who answers for it.
 
     Raises:
         InputError: ``law-invalid``: a file in the project's folder ``law/`` is not as it must be.
@@ -123,8 +126,8 @@ def assemble(
         salt = derive(project.secret, "commitments", plan.dataset, plan.digest)
     account = Account(
         policy=public_policy(policy),
-        plan=public_plan(plan),
-        findings=(shown := published(findings)),
+        plan=(planned := public_plan(plan)),
+        findings=(shown := published(findings, planned)),
         decision=public_decision(decision, findings, shown, policy, kept),
         rows=_rows(plan),
         data=tuple(data) if decision.passed else (),
@@ -136,6 +139,7 @@ def assemble(
         detected=public_detections(inventory),
         laws=read_laws(project.folder / LAWS),
         answers=tuple(answers) if decision.passed else (),
+        withdrawn=tuple(withdrawn),
     )
     _write_documents(outgoing, account)
     content = _manifest(outgoing, account, project)

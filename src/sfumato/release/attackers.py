@@ -54,6 +54,8 @@ _ANYWHERE = (
             "linkage.success_all_columns",
             "copies.excess",
             "copies.close_excess",
+            "retelling.excess",
+            "retelling.close_excess",
         ),
     ),
     _Kind(
@@ -68,7 +70,13 @@ _ANYWHERE = (
         "a person's values, and the release",
         "to learn membership",
         "people held out are compared with people released",
-        ("membership.advantage", "membership.auc", "membership.precision", "outliers.excess"),
+        (
+            "membership.advantage",
+            "membership.auc",
+            "membership.precision",
+            "shadow_membership.tpr_at_1",
+            "outliers.excess",
+        ),
     ),
     _Kind(
         "Somebody who holds an earlier release of the same people",

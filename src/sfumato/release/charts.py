@@ -1,13 +1,15 @@
 """The dossier's charts: one Altair specification each, drawn to SVG with no browser and no network.
 
-Every chart is the same: a row a figure, with the figure before, after with its 95 % interval, the
-baseline of blind guessing, the control population and the gate's limit, as far as each exists. A chart
-embeds published aggregates only. The specification holds the colours of the light page; the page's
-style sheet takes them over, so that the same picture is right in the dark, on paper and in a file.
+Every chart has a row a figure, with the figure before, after with its 95 % interval, the baseline of blind
+guessing, the control population and the gate's limit, as far as each exists; in a trajectory the rows follow
+each other and are joined by lines. A chart embeds published aggregates only. The specification holds the
+colours of the light page; the page's style sheet takes them over, so that the same picture is right in the
+dark, on paper and in a file.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +39,8 @@ ROW_HEIGHT = 54
 PADDING = 8
 #: Vega's own classes and roles: the picture has one role and one title.
 _NOISE = re.compile(r' (?:role|class|pointer-events|aria-[a-z]+)="[^"]*"')
+_HOLLOW: Mapping[str, Any] = {"shape": "circle", "size": 95, "strokeWidth": 2}
+_FILLED: Mapping[str, Any] = {"shape": "circle", "size": 95, "filled": True}
 _FONT = "ui-sans-serif, system-ui, 'Liberation Sans', Arial, sans-serif"
 
 
@@ -70,50 +74,98 @@ def specification(marks: Sequence[Mark], *, percent: bool, validate: bool = Fals
     """
     import altair as alt
 
+    low, high = _domain(marks, percent)
+    scale = alt.Scale(domain=[low, high], nice=False)
+    axis = alt.Axis(format="%" if percent else ".2~f", tickCount=5, title=None)
+    base = _rows(marks)
+
+    def x(field: str) -> Any:
+        return alt.X(f"{field}:Q", scale=scale, axis=axis)
+
+    def line(start: str, end: str, **look: Any) -> Any:
+        return _where(base, start, end).mark_rule(yOffset=11, **look).encode(x=x(start), x2=f"{end}:Q")
+
+    def point(field: str, *, lower: int = 11, **look: Any) -> Any:
+        return _where(base, field).mark_point(yOffset=lower, opacity=1, **look).encode(x=x(field))
+
+    layers = [
+        *_labels(base),
+        line("value", "before", strokeWidth=1, strokeDash=[2, 3], color=_SOFT),
+        line("low", "high", strokeWidth=6, strokeCap="round", opacity=0.4, color=_AFTER),
+        point("baseline", shape="stroke", angle=90, size=220, strokeWidth=2, color=_BASELINE),
+        point("control", shape="diamond", size=110, strokeWidth=2, color=_CONTROL),
+        point("before", color=_BEFORE, **_HOLLOW),
+        point("value", color=_AFTER, **_FILLED),
+        point("limit", lower=1, shape="triangle-down", size=70, filled=True, color=_LIMIT),
+    ]
+    return _specified(layers, len(marks), validate)
+
+
+def trajectory(marks: Sequence[Mark], *, validate: bool = False) -> dict[str, Any]:
+    """The specification of figures that follow each other, from top to bottom, on a scale of powers of ten.
+
+    Args:
+        marks: the steps, with figures of at least 1; only ``value`` and ``before`` are drawn.
+        validate: as for :func:`specification`.
+    """
+    import altair as alt
+
+    most = max(2.0, *(figure for mark in marks for figure in (mark.value, mark.before or 1.0)))
+    scale = alt.Scale(type="log", domain=[1, most], nice=False)
+    ticks = [10**power for power in range(math.floor(math.log10(most)) + 1)]
+    axis = alt.Axis(format=",", values=ticks if len(ticks) > 1 else [1, 2, 5], title=None)
+    base = _rows(marks)
+
+    def layer(field: str, colour: str, line: Mapping[str, Any], point: Mapping[str, Any]) -> list[Any]:
+        at = _where(base, field).encode(x=alt.X(f"{field}:Q", scale=scale, axis=axis))
+        # From row to row, and not in the order of the figures.
+        path = at.encode(order="row:Q").mark_line(yOffset=11, strokeWidth=2, color=colour, **line)
+        return [path, at.mark_point(yOffset=11, opacity=1, color=colour, **point)]
+
+    layers = [
+        *layer("before", _BEFORE, {"strokeDash": [2, 3]}, _HOLLOW),
+        *layer("value", _AFTER, {}, _FILLED),
+        # Beside the line at 1, on which the original's figures often stand.
+        *_labels(base, 10),
+    ]
+    return _specified(layers, len(marks), validate)
+
+
+def _rows(marks: Sequence[Mark]) -> Any:
+    """The rows as a chart's base."""
+    import altair as alt
+
     rows = [
         {name: getattr(mark, name) for name in Mark.__dataclass_fields__}
         # A control character in a label would end the process, not just the chart.
         | {"row": number, "label": printable(mark.label)}
         for number, mark in enumerate(marks)
     ]
-    low, high = _domain(marks, percent)
-    scale = alt.Scale(domain=[low, high], nice=False)
-    axis = alt.Axis(format="%" if percent else ".2~f", tickCount=5, title=None)
     y = alt.Y("row:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0))
-    base = alt.Chart({"values": rows}).encode(y=y)
+    return alt.Chart({"values": rows}).encode(y=y)
 
-    def x(field: str) -> Any:
-        return alt.X(f"{field}:Q", scale=scale, axis=axis)
 
-    def where(*fields: str) -> Any:
-        return base.transform_filter(" && ".join(f"isValid(datum.{field})" for field in fields))
+def _where(base: Any, *fields: str) -> Any:
+    return base.transform_filter(" && ".join(f"isValid(datum.{field})" for field in fields))
+
+
+def _labels(base: Any, left: int = 0) -> list[Any]:
+    """The name of each row above its figures, with the paper's colour around it."""
+    import altair as alt
 
     def label(**look: Any) -> Any:
         text = base.mark_text(align="left", yOffset=-14, fontSize=13, limit=alt.expr("width"), **look)
-        return text.encode(x=alt.value(0), text="label:N")
+        return text.encode(x=alt.value(left), text="label:N")
 
-    def line(start: str, end: str, **look: Any) -> Any:
-        return where(start, end).mark_rule(yOffset=11, **look).encode(x=x(start), x2=f"{end}:Q")
+    return [label(color=_PAPER, stroke=_PAPER, strokeWidth=5), label(color=_INK)]
 
-    def point(field: str, *, lower: int = 11, **look: Any) -> Any:
-        return where(field).mark_point(yOffset=lower, opacity=1, **look).encode(x=x(field))
 
-    layers = [
-        label(color=_PAPER, stroke=_PAPER, strokeWidth=5),
-        label(color=_INK),
-        line("value", "before", strokeWidth=1, strokeDash=[2, 3], color=_SOFT),
-        line("low", "high", strokeWidth=6, strokeCap="round", opacity=0.4, color=_AFTER),
-        point("baseline", shape="stroke", angle=90, size=220, strokeWidth=2, color=_BASELINE),
-        point("control", shape="diamond", size=110, strokeWidth=2, color=_CONTROL),
-        point("before", shape="circle", size=95, strokeWidth=2, color=_BEFORE),
-        point("value", shape="circle", size=95, filled=True, color=_AFTER),
-        point("limit", lower=1, shape="triangle-down", size=70, filled=True, color=_LIMIT),
-    ]
+def _specified(layers: Sequence[Any], rows: int, validate: bool) -> dict[str, Any]:
+    import altair as alt
+
     chart = (
         alt.layer(*layers)
-        .properties(
-            width=WIDTHS["wide"], height=ROW_HEIGHT * len(marks), padding=PADDING, background="transparent"
-        )
+        .properties(width=WIDTHS["wide"], height=ROW_HEIGHT * rows, padding=PADDING, background="transparent")
         .configure(aria=False, font=_FONT)
         .configure_view(stroke=None)
         .configure_axis(
@@ -143,7 +195,15 @@ def draw(marks: Sequence[Mark], *, name: str, title: str, percent: bool) -> Mark
     """
     if not marks:
         return Markup()
-    specified = specification(marks, percent=percent)
+    return _drawn(specification(marks, percent=percent), name, title)
+
+
+def draw_trajectory(marks: Sequence[Mark], *, name: str, title: str) -> Markup:
+    """:func:`trajectory` as inline SVG, as :func:`draw` makes it."""
+    return _drawn(trajectory(marks), name, title) if marks else Markup()
+
+
+def _drawn(specified: dict[str, Any], name: str, title: str) -> Markup:
     drawings = (
         _inline({**specified, "width": width}, f"{name}-{size}", size, title)
         for size, width in WIDTHS.items()

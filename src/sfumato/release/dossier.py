@@ -27,6 +27,7 @@ from sfumato.release.charts import Mark, draw
 from sfumato.release.facts import attacker_words, facts, population_words
 from sfumato.release.residual import Claim, families, headline, limits, residual, summary
 from sfumato.release.statements import Statement, statements
+from sfumato.release.steps import steps_chart
 from sfumato.release.words import (
     ACCOUNTINGS,
     METHODS,
@@ -122,6 +123,7 @@ def dossier_html(account: Account, digests: Mapping[str, str]) -> bytes:
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         account=account,
         policy=account.policy,
+        approvals=account.approvals,
         dataset=dict.fromkeys(Dataset.model_fields) | dict(account.dataset),
         plan=account.plan,
         anonymity=account.plan["anonymity"],
@@ -274,6 +276,7 @@ def _charts(account: Account, groups: Mapping[str, Sequence[Finding]]) -> dict[s
     learning = marks(groups["learning"][:MOST_ROWS], percent=False)
     return {
         "attacks": draw(attacks, name="chart-attacks", title=_heard("Attacks", attacks), percent=True),
+        "trajectory": steps_chart(groups["attacks"]),
         "learning": draw(learning, name="chart-learning", title=_heard("Learning", learning), percent=False),
         "fairness": _group_charts(groups["fairness"], marks),
     }

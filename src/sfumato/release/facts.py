@@ -325,9 +325,9 @@ def _of_guarantee(account: Account) -> dict[str, str]:
 
 
 def _of_release(account: Account) -> dict[str, str]:
-    approvals = account.policy["approvals"]
+    approvals = (f"{said['by']} for {said['what']}: {said['why']}" for said in account.approvals)
     return {
-        "approvals": "; ".join(f"{said['by']} for {said['what']}: {said['why']}" for said in approvals),
+        "approvals": "; ".join(approvals),
         "inventory": "" if account.detected is None else "yes",
         "release.files": listed([file.name for file in account.data]),
         "release.time": account.time,

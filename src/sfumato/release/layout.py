@@ -20,6 +20,8 @@ DOSSIER_PDF = "dossier.pdf"
 CROISSANT = "croissant.json"
 DATASHEET = "datasheet.md"
 NOTICE = "notice.md"
+#: In a release that was withdrawn, in place of its data.
+WITHDRAWAL = "withdrawal.json"
 #: In the project's folder: the house's own laws, standards and forms.
 LAWS = "law"
 #: The documents that every release has, also one without data.

@@ -30,7 +30,7 @@ import sfumato
 from sfumato.core.canonical import canonical_json, sha256
 from sfumato.core.errors import InputError
 from sfumato.project.keys import fingerprint
-from sfumato.release.layout import MANIFEST
+from sfumato.release.layout import MANIFEST, WITHDRAWAL
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:x-sfumato:release:v1"
@@ -107,12 +107,14 @@ def versions() -> dict[str, str]:
     return {"sfumato": sfumato.__version__, "python": platform.python_version(), **libraries}
 
 
-def statement(digests: Mapping[str, str], predicate: Mapping[str, Any]) -> dict[str, Any]:
+def statement(
+    digests: Mapping[str, str], predicate: Mapping[str, Any], kind: str = PREDICATE_TYPE
+) -> dict[str, Any]:
     """The in-toto statement about files with these SHA-256 digests, in the order of their names."""
     return {
         "_type": STATEMENT_TYPE,
         "subject": [{"name": name, "digest": {"sha256": digests[name]}} for name in sorted(digests)],
-        "predicateType": PREDICATE_TYPE,
+        "predicateType": kind,
         "predicate": dict(predicate),
     }
 
@@ -150,10 +152,21 @@ def _envelope(payload: bytes, signature: bytes, keyid: str) -> bytes:
 
 
 def open_envelope(content: bytes) -> Opened:
-    """The statement in an envelope, its signature checked with the key it names.
+    """The statement on a release in an envelope, its signature checked with the key it names.
 
     Raises:
         EnvelopeError: anything but the one canonical encoding of a statement of ours, validly signed.
+    """
+    opened = open_signed(content)
+    _well_formed(opened.statement)
+    return opened
+
+
+def open_signed(content: bytes) -> Opened:
+    """A statement of any kind; of its fields only the signer's key is known to be there.
+
+    Raises:
+        EnvelopeError: as :func:`open_envelope`.
     """
     try:
         envelope = json.loads(content)
@@ -172,7 +185,6 @@ def open_envelope(content: bytes) -> Opened:
         public.verify(signature, pae(PAYLOAD_TYPE, payload))
     except InvalidSignature:
         raise EnvelopeError("its signature is not valid") from None
-    _well_formed(found)
     return Opened(found, public)
 
 
@@ -208,14 +220,14 @@ def read(folder: Path) -> bytes:
 
 
 def claimed_files(folder: Path) -> set[str] | None:
-    """The files that a release of ours says it has, its manifest among them; None if it is not one."""
+    """The files that a release of ours has or may have, its manifest among them; None if it is not one."""
     if folder.is_symlink() or (folder / MANIFEST).is_symlink() or not (folder / MANIFEST).is_file():
         return None
     try:
         opened = open_envelope(read(folder))
     except (EnvelopeError, OSError):
         return None
-    return {MANIFEST, *opened.digests}
+    return {MANIFEST, WITHDRAWAL, *opened.digests}
 
 
 def signer_of(folder: Path) -> str:

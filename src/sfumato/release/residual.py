@@ -58,6 +58,13 @@ MADE_LIMITS = (
     "Figures made from these rows have the synthesizer's errors beside those of chance: intervals computed "
     "as if the rows were people are too narrow.",
 )
+#: What is true of histories besides.
+HISTORY_LIMITS = (
+    "Each person is made for themselves: nothing ties people who act together, such as a household, and no "
+    "day is busy for all at once.",
+    "What came before the window opened, or after it closed, is not told: who does not come again in it may "
+    "have come after.",
+)
 #: What is true where the figures on people stay in the house.
 HOUSE_LIMITS = (
     "What was measured on people (attacks, use) stays in the house, for nobody charged it. That the gate let "
@@ -226,7 +233,7 @@ def _made_sentences(account: Account, made: Mapping[str, Any]) -> list[Claim]:
     said = [
         Claim(
             f"No row of anybody leaves: a synthesizer ({METHODS.get(made['method'], made['method'])}) learned"
-            f"{of}, and {made['rows']:,} rows that it made {verb}.",
+            f"{of}, and {_made_words(made)} that it made {verb}.",
             see="made",
         )
     ]
@@ -237,6 +244,12 @@ def _made_sentences(account: Account, made: Mapping[str, Any]) -> list[Claim]:
         )
         return [*said, Claim(words, see="attacks")]
     return [*said, *_cost_sentences(private)]
+
+
+def _made_words(made: Mapping[str, Any]) -> str:
+    """How many rows were made, and of how many people where they are events."""
+    rows = "the rows" if made["rows"] is None else f"{made['rows']:,} rows"
+    return rows if made["people"] is None else f"{rows} of {made['people']:,} people"
 
 
 def _columns_sentence(account: Account) -> Claim:
@@ -392,9 +405,10 @@ def _without_release(finding: Finding) -> float | None:
 
 
 def _made_limits(made: Mapping[str, Any]) -> tuple[str, ...]:
+    every = (*MADE_LIMITS, *(HISTORY_LIMITS if made["people"] is not None else ()))
     if made["private"] is None:
-        return MADE_LIMITS
-    return (*MADE_LIMITS, *(HOUSE_LIMITS if made["house"] else SHOWN_LIMITS))
+        return every
+    return (*every, *(HOUSE_LIMITS if made["house"] else SHOWN_LIMITS))
 
 
 def limits(account: Account) -> list[Claim]:

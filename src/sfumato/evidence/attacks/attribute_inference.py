@@ -9,7 +9,7 @@ set beside that of a learner who never saw the release and of guessing the most 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -44,9 +44,10 @@ from sfumato.evidence.attacks.controls import (
     overlaps,
     without_control,
 )
-from sfumato.evidence.attacks.guessed import SUREST, Guessed, People
+from sfumato.evidence.attacks.guessed import SUREST, Outcome, People, both
 from sfumato.evidence.attacks.guessing import TAUGHT_ROWS, ByClass, Learner, Secret, Told
 from sfumato.evidence.attacks.people import by_person
+from sfumato.evidence.attacks.raw_terms import in_raw_terms
 from sfumato.evidence.attacks.registers import sample_rows
 from sfumato.evidence.columns import attack_columns, factual_columns, secret_columns
 from sfumato.evidence.features import numbers
@@ -78,6 +79,8 @@ _FIGURES = figures_of(REPORT)
 CLASSES = "classes of the columns known"
 EVERYTHING = "classes of every other column"
 LEARNER = "a learner on the columns known"
+#: What an attacker's name has who tries raw terms as well.
+RAW = "raw terms too"
 
 #: Fewer guesses make no precision.
 LEAST_CLAIMS = 20
@@ -88,25 +91,12 @@ MOST_ROWS = 60_000
 EARLIER_ROWS = 8_000
 
 
-@dataclass(frozen=True)
-class _Outcome:
-    """One attacker on members and, where there are any, on others; the same on the original."""
-
-    members: Guessed
-    others: Guessed | None
-    before: tuple[Guessed, Guessed | None] | None
-
-    @property
-    def beyond(self) -> float:
-        """Success less that on others."""
-        return float(self.members.right.mean() - (self.others.right.mean() if self.others else 0.0))
-
-
 class AttributeInference:
     """What of a sensitive column the release gives away to an attacker who knows others.
 
     Three attackers: one takes what most people have who are the same in the columns known, one does so
-    knowing every other released column, one teaches a learner. Findings have a secret as target, the worst
+    knowing every other released column, one teaches a learner. The first two also try raw terms, where the
+    release holds raw values that its method would have changed. Findings have a secret as target, the worst
     attacker's figure, and ``release`` for the worst secret. ``baseline`` is the better of a learner taught
     by people who are not in the release and the most frequent value, ``control`` the same attack on
     equally many people who are not.
@@ -131,10 +121,11 @@ class AttributeInference:
             return _silent(NONE_SENSITIVE)
         overlap = overlaps(comparison)
         described = comparison.describe(comparison.original), comparison.describe(comparison.control)
+        mixed = in_raw_terms(comparison, comparison.released.filter(pl.Series(comparison.kept)), described)
         found: list[Finding] = []
-        people: dict[str, tuple[People, Mapping[str, _Outcome]]] = {}
+        people: dict[str, tuple[People, Mapping[str, Outcome]]] = {}
         for name in names[:MOST_SECRETS]:
-            secret, findings = _attack(comparison, name, *described, params.people, overlap)
+            secret, findings = _attack(comparison, mixed, name, *described, params.people, overlap)
             found += findings
             if secret is not None:
                 people[name] = secret
@@ -149,13 +140,18 @@ def _silent(note: str) -> list[Finding]:
 
 def _attack(
     comparison: Comparison,
+    mixed: Comparison | None,
     name: str,
     original: pl.DataFrame,
     control: pl.DataFrame,
     most: int,
     overlap: bool,
-) -> tuple[tuple[People, Mapping[str, _Outcome]] | None, list[Finding]]:
-    """Every attacker on one secret; None if there is nothing to attack."""
+) -> tuple[tuple[People, Mapping[str, Outcome]] | None, list[Finding]]:
+    """Every attacker on one secret; None if there is nothing to attack.
+
+    Args:
+        mixed: the comparison in raw terms too, if the release holds raw values.
+    """
     released = comparison.released.filter(pl.Series(comparison.kept))
     secret = Secret.of(comparison, name, released[name])
     if secret is None:
@@ -184,9 +180,10 @@ def _attack(
         members, others = members.first(many), others.first(many)
     else:
         others = others.first(0)
-    outcomes, words = _outcomes(comparison, secret, known, members, others, original, key)
+    outcomes, words = _outcomes(comparison, mixed, secret, known, members, others, original, key)
     baseline = _baseline(comparison, secret, known, members, released, key, learn=not overlap)
-    columns = {**known, LEARNER: known.get(CLASSES, [])}
+    columns = {**known, **{f"{name}, {RAW}": of for name, of in known.items()}}
+    columns[LEARNER] = known.get(CLASSES, [])
     where = words + design_note(comparison)
     findings = [
         max(
@@ -203,13 +200,14 @@ def _attack(
 
 def _outcomes(
     comparison: Comparison,
+    mixed: Comparison | None,
     secret: Secret,
     known: Mapping[str, Sequence[str]],
     members: People,
     others: People,
     original: pl.DataFrame,
     key: bytes,
-) -> tuple[dict[str, _Outcome], str]:
+) -> tuple[dict[str, Outcome], str]:
     """What each attacker finds out, and words on the rows that they have."""
     plain = replace(comparison, overlapping=(), covers=None, centers={})
     kept = comparison.original.filter(pl.Series(comparison.members))
@@ -223,24 +221,21 @@ def _outcomes(
         if raw is not None:
             ones = np.ones(kept.height, dtype=np.int64)
             earlier = ByClass.of(plain, columns, raw, (kept, ones), comparison.original, EARLIER_ROWS)
-            before = _both(earlier, *_again(raw, members, others))
-        found[attacker] = _Outcome(*_both(after, members, others), before)
+            before = both(earlier, *_again(raw, members, others))
+        found[attacker] = Outcome(*both(after, members, others), before)
+        if mixed is not None and set(columns) & set(mixed.overlapping) - set(comparison.overlapping):
+            sides = [replace(side, described=mixed.describe(side.raw)) for side in (members, others)]
+            looked = ByClass.of(mixed, columns, secret, rows, mixed.describe(comparison.original))
+            found[f"{attacker}, {RAW}"] = Outcome(*both(looked, *sides), before)
     learner = _learner(comparison, secret, known.get(CLASSES, []), members, key)
     if learner is not None:
-        found[LEARNER] = _Outcome(*_both(learner, members, others), None)
+        found[LEARNER] = Outcome(*both(learner, members, others), None)
     return found, words
 
 
 def _again(raw: Secret, *sides: People) -> Sequence[People]:
     """The same people as the original shows them and their secret."""
     return [replace(side, described=side.raw, truth=raw.of_people(side.raw, side.raw)) for side in sides]
-
-
-def _both(attacker: ByClass | Learner, members: People, others: People) -> tuple[Guessed, Guessed | None]:
-    everybody = pl.concat([members.described, others.described]) if len(others.truth) else members.described
-    told = attacker.tell(everybody)
-    many = len(members.truth)
-    return members.judge(told[:many]), others.judge(told[many:]) if len(others.truth) else None
 
 
 def _rows(
@@ -312,7 +307,7 @@ def _finding(
     metric: str,
     name: str,
     attacker: str,
-    outcome: _Outcome,
+    outcome: Outcome,
     baseline: Mapping[str, float],
     known: Sequence[str],
     where: str,
@@ -342,7 +337,7 @@ def _finding(
     )
 
 
-def _excess(name: str, attacker: str, outcome: _Outcome, assumes: str, where: str, overlap: bool) -> Finding:
+def _excess(name: str, attacker: str, outcome: Outcome, assumes: str, where: str, overlap: bool) -> Finding:
     metric, members, others = "attribute_inference.excess", outcome.members, outcome.others
     many = len(members.right)
     if others is None:
@@ -366,15 +361,11 @@ def _excess(name: str, attacker: str, outcome: _Outcome, assumes: str, where: st
 
 
 def _by_person(
-    comparison: Comparison, people: Mapping[str, tuple[People, Mapping[str, _Outcome]]]
+    comparison: Comparison, people: Mapping[str, tuple[People, Mapping[str, Outcome]]]
 ) -> list[Finding]:
     """By group, of the secret and the attacker that find out most beyond the control."""
     found = [
-        (
-            outcome.members.right.mean() - (outcome.others.right.mean() if outcome.others else 0),
-            name,
-            attacker,
-        )
+        (outcome.beyond, name, attacker)
         for name, (_, outcomes) in people.items()
         for attacker, outcome in outcomes.items()
     ]

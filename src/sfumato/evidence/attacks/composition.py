@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from sfumato.classes.grouping import combine, group
 from sfumato.contracts import Comparison
 from sfumato.core.values import Finding
+from sfumato.evidence.attacks.composition_labels import Shown, chances
 from sfumato.evidence.attacks.people import by_person
 from sfumato.evidence.report import Figure, Metric, Report
 
@@ -33,6 +34,7 @@ Flags = NDArray[np.bool_]
 
 WORST = "composition.worst_class"
 JOINED = "composition.joined_broken"
+BY_LABELS = "composition.by_labels"
 
 REPORT = Report(
     "composition",
@@ -51,6 +53,14 @@ REPORT = Report(
         ),
         "composition.success_gap": Metric(
             "low", "difference", "largest difference of that chance between two groups"
+        ),
+        BY_LABELS: Metric(
+            "low",
+            "share",
+            "chance of picking a person of several releases out of all whom the labels of each release cover",
+        ),
+        "composition.worst_by_labels": Metric(
+            "low", "probability", "1 / the fewest people whom the labels of all releases cover with somebody"
         ),
         "composition.differenced": Metric(
             "low", "share", "people in one release and not in another who share that with fewer than k"
@@ -72,6 +82,11 @@ REPORT = Report(
 ASSUMES = (
     "knows in which class of every release a person is, and in which releases they are not; holds all "
     "releases of the dataset that left"
+)
+
+KNOWS_VALUES = (
+    "knows people's own values and in which releases they are, and not their classes; holds all releases of "
+    "the dataset that left"
 )
 
 
@@ -243,12 +258,14 @@ class Column:
 class Joint:
     """People of several releases, the newest last: ``classes`` has their class in each, shape (people,).
 
-    Everybody is in at least one release. ``k`` is the least that any of the releases promises.
+    Everybody is in at least one release. ``k`` is the least that any of the releases promises. ``shown`` are
+    the releases by their labels, where these overlap in one of them.
     """
 
     classes: tuple[Codes, ...]
     k: int
     columns: Mapping[str, Column] = field(default_factory=dict)
+    shown: tuple[Shown, ...] = ()
 
     @cached_property
     def sizes(self) -> Codes:
@@ -298,6 +315,7 @@ def compose(
         ),
         *_below(joint, note),
         *_chance(joint, note, comparison, attacked),
+        *_by_labels(joint, note),
         *(finding for name, column in joint.columns.items() for finding in _sensitive(joint, name, column)),
     ]
 
@@ -342,6 +360,28 @@ def _chance(
     if comparison is not None and attacked is not None:
         rows, found = np.arange(len(attacked), dtype=np.int64), chance[attacked]
         yield from by_person(REPORT, metric, comparison, rows, found, found, disparity=gap, assumes=ASSUMES)
+
+
+def _by_labels(joint: Joint, note: str) -> Iterator[Finding]:
+    """What is left to an attacker who does not know people's classes, where labels overlap."""
+    several = joint.times > 1
+    if not joint.shown or not several.any():
+        return
+    found, *alone = (chances(releases) for releases in (joint.shown, *((one,) for one in joint.shown)))
+    if found is None or any(one is None for one in alone):
+        much = "the labels of so many classes cannot be held against everybody's values"
+        yield REPORT.silent(BY_LABELS, "not-measured", much, assumes=KNOWS_VALUES)
+        return
+    most = np.max([one for one in alone if one is not None], axis=0)
+    beside = f"{note}; who knows people's classes too has the chance that is composition.success"
+    for metric, value, before in (
+        (BY_LABELS, found[several].mean(), most[several].mean()),
+        ("composition.worst_by_labels", found[several].max(), most[several].max()),
+    ):
+        figure = Figure.counted(float(value))
+        yield REPORT.measured(
+            metric, figure, int(several.sum()), baseline=float(before), assumes=KNOWS_VALUES, note=beside
+        )
 
 
 def _sensitive(joint: Joint, name: str, column: Column) -> Iterator[Finding]:

@@ -81,3 +81,36 @@ def determined(
                 break
         found[j] = candidates > 0 and left > 0
     return found
+
+
+@njit(cache=True)
+def covering(
+    own: Any, others: Any, people: Any, starts: Any, flat: Any, bases: Any, widths: Any
+) -> Any:  # pragma: no cover - compiled
+    """The people whose labels cover each tuple of values, shape (tuples,).
+
+    Args:
+        own: a number of what does not overlap, then values, shape (tuples, 1 + columns); -1 where a person
+            is not in a release.
+        others: the same with labels in place of values, ascending by its first column.
+        people: how many have each of ``others``.
+        starts: where each number of the first column begins in ``others``.
+        flat: the matrices of labels and values, row by row, one after the other.
+        bases, widths: where each column's begins, and how long its rows are.
+    """
+    found = np.zeros(len(own), dtype=np.int64)
+    for i in range(len(own)):
+        first = own[i, 0]
+        for j in range(starts[first], starts[first + 1]):
+            inside = True
+            for column in range(len(bases)):
+                value = own[i, column + 1]
+                if value < 0:
+                    continue
+                label = others[j, column + 1]
+                if not flat[bases[column] + label * widths[column] + value]:
+                    inside = False
+                    break
+            if inside:
+                found[i] += people[j]
+    return found

@@ -134,7 +134,11 @@ class Rows:
     @cached_property
     def others(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """How many other people who taught the generator have the row of each."""
-        return _sharing(self.taught, self.original) - 1, _sharing(self.taught, self.control)
+        return self.sharing(self.original) - 1, self.sharing(self.control)
+
+    def sharing(self, people: pl.DataFrame) -> NDArray[np.int64]:
+        """How many people who taught the generator have the row of each."""
+        return _sharing(self.taught, people)
 
     def surprising(self, hits: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
         """Whom of those hit nobody would expect to be: of the original (side 0) or the control (side 1).

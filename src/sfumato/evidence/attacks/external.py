@@ -18,6 +18,7 @@ from sfumato.evidence.attacks.covering import classes_of
 from sfumato.evidence.attacks.matching import TRUST, Claims, Classes, Table, claim_best, own_weights
 from sfumato.evidence.attacks.outcomes import hits, shared
 from sfumato.evidence.attacks.pairs import Pairs
+from sfumato.evidence.attacks.raw_terms import in_raw_terms
 from sfumato.evidence.attacks.registers import sample_rows
 from sfumato.evidence.columns import factual_columns
 from sfumato.evidence.features import labels
@@ -71,7 +72,8 @@ def link_register(
     original that names the person, success is measured on those who were released and the excess over
     those who were held out, for each of three attackers: one trusts the register, one weighs agreement
     by what the pairs tell of its errors, one takes the nearest row. Without, only how many claims could
-    be made by who trusts it.
+    be made by who trusts it. Where the release holds raw values that its method would have changed, the
+    register is tried in raw terms as well.
 
     Args:
         comparison: the release and what it was made from.
@@ -98,6 +100,7 @@ def link_register(
         return [REPORT.silent(metric, "not-measured", note, target=TARGET) for metric in REPORT.table]
     shared_columns = list(held)
     counted = comparison.count(shared_columns)
+    comparison = in_raw_terms(comparison, counted.select(shared_columns)) or comparison
     affordable = max(LEAST_PEOPLE, CELLS // max(1, counted.height * len(held)))
     chosen = sample_rows(
         np.arange(register.height), min(most, affordable), derive(comparison.key, "external")

@@ -67,7 +67,9 @@ class Groups:
             groups, _, people = self.pairs[name]
             most = np.zeros(len(self.sizes), dtype=np.int64)
             np.maximum.at(most, groups, people)
-            held &= promise.holds(self.sizes, np.bincount(groups, minlength=len(self.sizes)), most)
+            many = len(self.sizes)
+            spread = np.bincount(groups, people * np.log(people), many).astype(np.float64)
+            held &= promise.holds(self.sizes, np.bincount(groups, minlength=many), most, spread)
         return held
 
     def contents(self, name: str, group: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -167,7 +169,7 @@ class Finer:
         each = np.repeat(np.arange(len(parts)), widths)
         offset = np.arange(len(each)) - np.repeat(np.cumsum(widths) - widths, widths)
         share = people[starts[at][each] + offset] / whole[at][each]
-        over = (np.floor(promise.most * drawn + 1e-9) + 1)[each] / drawn[each]
+        over = (np.floor(promise.heaviest * drawn + 1e-9) + 1)[each] / drawn[each]
         tails = np.where(over > 1, 0.0, np.exp(-drawn[each] * _divergence(over, share)))
         found[parts] = np.bincount(each, tails, len(parts))
         if promise.least > 1:

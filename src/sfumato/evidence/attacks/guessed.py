@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sfumato.evidence.attacks.by_secret import LEAST
-from sfumato.evidence.attacks.guessing import Secret, Told
+from sfumato.evidence.attacks.guessing import ByClass, Learner, Secret, Told
 from sfumato.evidence.attacks.people import surest_share
 from sfumato.evidence.attacks.registers import sample_rows
 
@@ -73,3 +73,25 @@ class People:
     def judge(self, told: Told) -> Guessed:
         """What an attacker said of them against what is so."""
         return Guessed((told.guess == self.truth).astype(np.float64), told.confidence)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One attacker on members and, where there are any, on others; the same on the original."""
+
+    members: Guessed
+    others: Guessed | None
+    before: tuple[Guessed, Guessed | None] | None
+
+    @property
+    def beyond(self) -> float:
+        """Success less that on others."""
+        return float(self.members.right.mean() - (self.others.right.mean() if self.others else 0.0))
+
+
+def both(attacker: ByClass | Learner, members: People, others: People) -> tuple[Guessed, Guessed | None]:
+    """What an attacker said of members and of others, None where there are no others."""
+    everybody = pl.concat([members.described, others.described]) if len(others.truth) else members.described
+    told = attacker.tell(everybody)
+    many = len(members.truth)
+    return members.judge(told[:many]), others.judge(told[many:]) if len(others.truth) else None

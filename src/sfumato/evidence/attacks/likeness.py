@@ -163,7 +163,27 @@ class Cells:
         Yields:
             some of the people, and their likelihoods.
         """
-        from sfumato.evidence.attacks.likeness_kernels import relative, scores
+        from sfumato.evidence.attacks.likeness_kernels import relative
+
+        for part, found in self._scores(trust, among, rows):
+            relative(found, found.max(axis=1))
+            yield part, np.exp(found, out=found)
+
+    def posterior(self, trust: Trust, secret: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
+        """The probability of each class of a row's secret for each person, shape (people, classes)."""
+        from sfumato.evidence.attacks.likeness_kernels import posterior
+
+        shares = np.zeros((self.people, classes))
+        every = range(len(self.columns)), np.arange(len(self.rows))
+        for part, found in self._scores(trust, *every):
+            posterior(found, found.max(axis=1), self.rows.weights, secret, shares[part])
+        return shares
+
+    def _scores(
+        self, trust: Trust, among: Sequence[int], rows: NDArray[np.int64]
+    ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Log-likelihoods of people and some rows, up to a term of each person's, shape (people, rows)."""
+        from sfumato.evidence.attacks.likeness_kernels import scores
 
         every = self.rows.codes, self.rows.bins
         labels, bins = (np.stack([codes[j][rows] for j in among]) for codes in every)
@@ -174,18 +194,7 @@ class Cells:
                 part = slice(first, min(first + _AT_ONCE, some.stop))
                 found = np.zeros((part.stop - first, labels.shape[1]), dtype=np.float32)
                 scores(labels, bins, own, like, gains, tables, at, first - start, found)
-                relative(found, found.max(axis=1))
-                yield part, np.exp(found, out=found)
-
-    def posterior(self, trust: Trust, secret: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
-        """The probability of each class of a row's secret for each person, shape (people, classes)."""
-        from sfumato.evidence.attacks.likeness_kernels import posterior
-
-        shares = np.zeros((self.people, classes))
-        every = range(len(self.columns)), np.arange(len(self.rows))
-        for part, likelihoods in self.likelihoods(trust, *every):
-            posterior(likelihoods, self.rows.weights, secret, shares[part])
-        return shares
+                yield part, found
 
     def _compared(self, trust: Trust, among: Sequence[int], some: slice) -> tuple[NDArray[Any], ...]:
         """Own labels and bins, gains, tables and places in them, as the kernels take them."""

@@ -108,7 +108,8 @@ def relative(found: NDArray[np.float32], best: NDArray[np.float32]) -> None:  # 
 
 @njit(cache=True)
 def posterior(
-    likelihoods: NDArray[np.float32],
+    found: NDArray[np.float32],
+    best: NDArray[np.float32],
     weights: NDArray[np.float32],
     secret: NDArray[np.int64],
     shares: NDArray[np.float64],
@@ -116,16 +117,18 @@ def posterior(
     """The probability of each class of the rows' secret, written to ``shares``, shape (people, classes).
 
     Args:
-        likelihoods: shape (people, rows), the best of each person 1.
+        found: log-likelihoods, shape (people, rows).
+        best: the greatest of each person.
         weights: how many people a row stands for, shape (rows,).
         secret: the class of each row, shape (rows,).
         shares: zeros.
     """
-    for i in range(len(likelihoods)):
+    for i in range(len(found)):
         total = 0.0
-        for r in range(likelihoods.shape[1]):
-            if likelihoods[i, r] > 0:
-                share = weights[r] * likelihoods[i, r]
+        for r in range(found.shape[1]):
+            behind = best[i] - found[i, r]
+            if behind < NEGLIGIBLE:
+                share = weights[r] * np.exp(-behind)
                 shares[i, secret[r]] += share
                 total += share
         for c in range(shares.shape[1]):

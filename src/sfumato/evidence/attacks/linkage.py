@@ -38,6 +38,7 @@ from sfumato.evidence.attacks.matching import TRUST, Claims, Classes, Table, cla
 from sfumato.evidence.attacks.outcomes import hits, shared
 from sfumato.evidence.attacks.pairs import Pairs
 from sfumato.evidence.attacks.people import by_person
+from sfumato.evidence.attacks.raw_terms import in_raw_terms
 from sfumato.evidence.attacks.registers import sample_rows, with_flaws
 from sfumato.evidence.columns import attack_columns, factual_columns
 from sfumato.evidence.intervals import wilson
@@ -68,6 +69,7 @@ REPORT = Report(
 )
 
 EXACT = "exact register"
+RAW = "exact register, raw terms too"
 FLAWED = f"register with errors, {WEIGHED}"
 NEAREST = f"register with errors, {NEAREST_ROW}"
 NO_GROUPS = "the policy names no groups"
@@ -91,7 +93,8 @@ class _Target:
 class Linkage:
     """How often an adversary with a register finds people in the release, beyond chance and strangers.
 
-    Three attackers. One holds an exact register and claims what agrees with it. Two hold a register with
+    Three attackers. One holds an exact register and claims what agrees with it; where the release holds raw
+    values that its method would have changed, another tries these as well. Two hold a register with
     errors and gaps: one weighs agreement by what the pairs themselves tell of the errors (Fellegi &
     Sunter), one takes the nearest row by Gower's distance. Findings have one of them as target, and
     ``release`` for the worst. Each carries ``before``, the same attack on the original rows; success
@@ -127,12 +130,14 @@ class Linkage:
             return [REPORT.silent(metric, "not-measured", note) for metric in REPORT.table]
         controls = _sampled(np.arange(comparison.control.height), params, comparison, "controls")
         columns = attack_columns(comparison)
-        release, original = _tables(comparison, columns, members)
+        release, original, raw = _tables(comparison, columns, members)
         after = {
             EXACT: _exact(release, comparison, columns, members, controls),
             **_flawed(release, comparison, columns, members, controls, params),
         }
         before = {EXACT: _exact(original, comparison, columns, members, controls)}
+        if raw is not None:
+            after[RAW], before[RAW] = _exact(raw, comparison, columns, members, controls), before[EXACT]
         if len(original.classes.sizes) <= MOST_CLASSES:
             before |= _flawed(original, comparison, columns, members, controls, params)
         return [
@@ -159,14 +164,17 @@ def _sampled(
 
 def _tables(
     comparison: Comparison, columns: Sequence[str], members: NDArray[np.int64]
-) -> tuple[_Target, _Target]:
+) -> tuple[_Target, _Target, _Target | None]:
+    """The release, the original, and the release for who looks for raw rows as well, if it holds any."""
     # With no column to count over, any one serves to count the rows.
     counted = list(columns) or comparison.released.columns[:1]
-    released = classes_of(comparison, comparison.count(counted), columns)
+    tuples, own = comparison.count(counted), comparison.released[members]
     original = Classes.of(comparison.count_original(counted), columns)
+    mixed = in_raw_terms(comparison, tuples.select(columns))
     return (
-        _Target(released, comparison.describe, comparison.released[members]),
+        _Target(classes_of(comparison, tuples, columns), comparison.describe, own),
         _Target(original, lambda rows: rows, comparison.original[members]),
+        None if mixed is None else _Target(classes_of(mixed, tuples, columns), mixed.describe, own),
     )
 
 
@@ -267,10 +275,14 @@ def _classes_over_rows(release: _Target, original: _Target) -> Finding:
 
 def _all_columns(comparison: Comparison, members: NDArray[np.int64], controls: NDArray[np.int64]) -> Finding:
     columns = factual_columns(comparison)
-    release, original = _tables(comparison, columns, members)
-    most = _affordable(release.classes.scanned, columns)
+    release, original, raw = _tables(comparison, columns, members)
+    tables = [release] if raw is None else [release, raw]
+    most = min(_affordable(table.classes.scanned, columns) for table in tables)
     members, controls = members[:most], controls[:most]
-    found, before = (_found_exactly(table, comparison.original[members]) for table in (release, original))
+    before = _found_exactly(original, comparison.original[members])
+    each = [_found_exactly(table, comparison.original[members]) for table in tables]
+    best = max(range(len(each)), key=lambda number: float(each[number].mean()))
+    found, release = each[best], tables[best]
     apparent = _agreeing(release.classes, release.describe(comparison.control[controls]))
     return REPORT.measured(
         "linkage.success_all_columns",

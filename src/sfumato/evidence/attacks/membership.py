@@ -122,8 +122,8 @@ class Membership:
     of people outside taken for members; intervals hold the uncertainty of the threshold. A figure at few
     false alarms is "no-power" with too few people outside to find its threshold (437 for 1 %, 4,380 for
     0.1 %). ``before`` is what exact matches find on the original rows. Where labels overlap, people are
-    scored by the narrowest class that covers them, and by nothing else. Attacks with shadow releases
-    (Stadler, Oprisanu & Troncoso 2022) need the release made anew many times, and are not made.
+    scored by the narrowest class that covers them, and by nothing else. An attacker who makes such releases
+    is :class:`sfumato.evidence.attacks.shadow_membership.ShadowMembership`.
     """
 
     summary: ClassVar[str] = "an attacker with a reference tells who is in the release and who is not"

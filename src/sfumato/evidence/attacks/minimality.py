@@ -2,10 +2,10 @@
 
 A search that generalizes no more than it must tells by its choice that a table one level finer broke a
 promise. An attacker who knows everybody's quasi-identifiers sees how that table's classes are made up. Where
-they are not too small, some class must have too few values of the secret, or too many people of one, and that
-makes some values likelier than the release itself does (Wong, Fu, Wang & Pei 2007, *Minimality attack in
-privacy preserving data publishing*, VLDB, section 4; Zhang, Jajodia & Brodsky 2007, *Information disclosure
-under realistic assumptions: privacy versus optimality*, CCS).
+they are not too small, some class must have too few values of the secret, too many people of one, or too
+little entropy, and that makes some values likelier than the release itself does (Wong, Fu, Wang & Pei 2007,
+*Minimality attack in privacy preserving data publishing*, VLDB, section 4; Zhang, Jajodia & Brodsky 2007,
+*Information disclosure under realistic assumptions: privacy versus optimality*, CCS).
 """
 
 from __future__ import annotations
@@ -111,6 +111,8 @@ def _promise(model: Mapping[str, Any]) -> Promise | None:
         return Promise(most=float(model["alpha"]))
     if name == "p-sensitive":
         return Promise(least=int(model["p"]))
+    if name == "l-diversity" and kind == "entropy":
+        return Promise(even=float(model["l"]))
     return Promise(least=int(model["l"])) if name == "l-diversity" and kind == "distinct" else None
 
 

@@ -79,12 +79,14 @@ class Learning:
     rowwise: ClassVar[frozenset[str]] = frozenset()
 
     class Params(contracts.Params):
-        """``resamples`` of the held-out people; ``models`` besides boosting, on at most ``rows`` people."""
+        """``resamples`` of the held-out people; ``models`` besides boosting, on at most ``rows`` people;
+        whether the ``floor`` and the ``importance`` of columns are measured."""
 
         resamples: Annotated[int, Field(ge=100, le=10_000)] = 500
         models: tuple[Literal["forest", "linear"], ...] = ("forest", "linear")
         rows: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
         floor: bool = True
+        importance: bool = True
 
     def run(self, comparison: Comparison, params: Learning.Params) -> list[Finding]:
         """Boosting's findings, then other models'; without target, held-out people or skill no figures."""
@@ -99,7 +101,10 @@ class Learning:
         findings = _skill(outcome, scores, floor, note, "release")
         findings += _other_metric(outcome)
         findings += calibration(REPORT, outcome, drawn, params.resamples, key, note)
-        findings.append(agreement(REPORT, outcome, params.resamples, key, note))
+        if params.importance:
+            findings.append(agreement(REPORT, outcome, params.resamples, key, note))
+        else:
+            findings.append(REPORT.silent("learning.importance", "not-measured", "it was not asked for"))
         for kind in dict.fromkeys(params.models):
             before, after = _of_kind(outcome, comparison, kind, params.rows)
             scores = resampled_scores(outcome, before, after, params.resamples, key)
