@@ -45,6 +45,15 @@ RETOLD_FLOOR = (
     Threshold(metric="retelling.excess", at_most=0.0075, least_n=1000),
     Threshold(metric="retelling.close_excess", at_most=0.01, least_n=1000),
 )
+#: The same of all rows made of the same people without differential privacy, if some left before.
+COMPOSED_MADE = (
+    Threshold(metric="composition.copies_excess", at_most=0.0075, least_n=1000),
+    Threshold(metric="composition.copies_close_excess", at_most=0.01, least_n=1000),
+)
+COMPOSED_RETOLD = (
+    Threshold(metric="composition.retelling_excess", at_most=0.0075, least_n=1000),
+    Threshold(metric="composition.retelling_close_excess", at_most=0.01, least_n=1000),
+)
 BEYOND_FLOOR = (Threshold(metric="retelling.beyond", at_most=0.001, least_n=1),)
 #: Figures on earlier releases, which the first one of its people does not have.
 _COMPOSITION = "composition."
@@ -70,16 +79,18 @@ def floors(policy: Policy, earlier: int = 0) -> tuple[Threshold, ...]:
     if policy.dp is not None:
         return PRIVATE_FLOOR
     if policy.synthesis is not None:
-        retold = () if policy.synthesis.history is None else RETOLD_FLOOR
+        told = policy.synthesis.history is not None
+        alone = (*MADE_FLOOR, *(RETOLD_FLOOR if told else ()))
         if policy.synthesis.dp is not None:
-            return (*PRIVATE_FLOOR, *MADE_FLOOR, *retold)
-        return (*MADE_FLOOR, *retold, *(BEYOND_FLOOR if retold else ()))
+            return (*PRIVATE_FLOOR, *alone)
+        joint = (*COMPOSED_MADE, *(COMPOSED_RETOLD if told else ())) if earlier else ()
+        return (*alone, *(BEYOND_FLOOR if told else ()), *joint)
     return (*FLOOR, *(COMPOSED if earlier else ()))
 
 
 def _replaced(policy: Policy, bound: Threshold) -> bool:
     """Whether the policy's own word stands instead of the floor's ``bound``."""
-    if is_approved(policy, bound) and bound in COMPOSED:
+    if is_approved(policy, bound) and bound.metric.startswith(_COMPOSITION):
         return True
     asked = any(own.metric == bound.metric and own.target == bound.target for own in policy.gate)
     return asked and (loosened(policy, bound) is None or is_approved(policy, bound))

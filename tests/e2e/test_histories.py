@@ -262,6 +262,18 @@ def test_histories_out_of_order_are_caught(run: Run, monkeypatch: pytest.MonkeyP
     assert "histories.unordered" in {one.metric for one in result.decision.reasons if not one.passed}  # type: ignore
 
 
+def test_a_second_log_is_judged_with_the_first(run: Run) -> None:
+    first, second = (run(policy(history={"people": people})) for people in (1100, 1200))
+    assert first.passed
+    joint = {one.metric: one for one in second.findings if one.metric.startswith("composition.")}
+    figures = ("copies_excess", "copies_close_excess", "retelling_excess", "retelling_close_excess")
+    assert set(joint) == {f"composition.{name}" for name in figures}
+    assert {one.status for one in joint.values()} == {"measured"}
+    assert "together with 1 earlier release" in joint["composition.retelling_excess"].note
+    assert second.decision is not None
+    assert set(joint) <= {reason.metric for reason in second.decision.reasons}
+
+
 def test_events_outside_the_window_and_of_nobody_are_left_out(log: pl.DataFrame, tmp_path: Path) -> None:
     late = log.head(3).with_columns(pl.lit("2099-01-01").str.to_date().alias("day"))
     nobody = log.head(3).with_columns(pl.lit(None, dtype=pl.String).alias("customer"))

@@ -8,7 +8,7 @@ and what is measured on people stays in the house unless the policy publishes it
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +23,13 @@ from sfumato.evidence.guarantee import guarantee
 from sfumato.gate import decide
 from sfumato.pipeline import private
 from sfumato.pipeline.comparing import PeopleAtRisk, compare_made, evidence
+from sfumato.pipeline.earlier import refuse_newer, taken_back
 from sfumato.pipeline.fitting import Fitted
 from sfumato.pipeline.histories import history_of
 from sfumato.pipeline.lesson import Lesson, learned, lesson_of, rows_made
 from sfumato.pipeline.meanings import meanings
 from sfumato.pipeline.outcome import Outcome, Watch
+from sfumato.pipeline.together import Before, keep, left_before, together
 from sfumato.pipeline.written import data_file, parquet, read_back, recheck_columns
 from sfumato.policy.load import LoadedPolicy
 from sfumato.release.assemble import assemble
@@ -63,8 +65,13 @@ def run_made(loaded: LoadedPolicy, fitted: Fitted, folder: Path, watch: Watch) -
         watch.stage("writing the release")
         plan = fitted.plan.model_copy(update={"synthesis": found.plan})
         findings, kept = found.shown, found.kept
-        decision = decide(loaded.policy, [*findings, *kept])
+        earlier = 0 if found.before is None else found.before.counted
+        decision = decide(loaded.policy, [*findings, *kept], earlier)
         with snapshot.project.releasing():
+            if found.before is not None:
+                refuse_newer(fitted, found.before.releases)
+                if decision.passed:
+                    keep(fitted, found.rows)
             release = assemble(
                 outgoing,
                 policy=loaded.policy,
@@ -85,6 +92,7 @@ def run_made(loaded: LoadedPolicy, fitted: Fitted, folder: Path, watch: Watch) -
                 meanings=meanings(findings),
                 tables=found.tables,
                 kept=kept,
+                withdrawn=() if found.before is None else taken_back(fitted),
             )
     if budget is None:
         private.enter_rows(snapshot.project, fitted.plan.dataset)
@@ -93,12 +101,18 @@ def run_made(loaded: LoadedPolicy, fitted: Fitted, folder: Path, watch: Watch) -
 
 @dataclass(frozen=True)
 class _Found:
-    """What was made and what was measured on it."""
+    """What was made and what was measured on it.
+
+    ``before`` is what left before and ``rows`` is all that was made, as written; None and no rows where
+    differential privacy bounds what they tell together, or nothing was made.
+    """
 
     plan: SynthesisPlan
     data: tuple[Any, ...] = ()
     measured: tuple[Finding, ...] = ()
     tables: dict[str, bytes] | None = None
+    before: Before | None = None
+    rows: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     @property
     def shown(self) -> tuple[Finding, ...]:
@@ -133,7 +147,12 @@ def _made(loaded: LoadedPolicy, lesson: Lesson, budget: Budget | None, folder: P
         snapshot, comparison, probes, lambda name: watch.stage(f"measuring {name}"), watch.within
     )
     tables = {SEALED_PEOPLE: parquet(people.table), SEALED_SYNTHESIZER: taught.content()}
-    return _Found(plan, tuple(data), tuple(measured), tables)
+    if budget is not None:
+        return _Found(plan, tuple(data), tuple(measured), tables)
+    watch.stage("joining earlier releases")
+    rows, before = read_back(fitted, written).select(fitted.released).collect(), left_before(fitted)
+    measured += together(planned, lesson.people, rows, before)
+    return _Found(plan, tuple(data), tuple(measured), tables, before, rows)
 
 
 def _budget(lesson: Lesson) -> Budget | None:

@@ -234,7 +234,7 @@ class Snapshot:
 
         A person is wholly in one part.
         """
-        return self._below(self._least_offered, held_out, HOLDOUT)
+        return self._below(self.least_offered, held_out, HOLDOUT)
 
     def split(self, share: float, inside: bool, domain: str) -> pl.LazyFrame:
         """A keyed share of the people, or everybody else."""
@@ -257,7 +257,7 @@ class Snapshot:
         return self.frame.with_columns(drawn_by(UNIT, derive(key, domain)))
 
     @cached_property
-    def _least_offered(self) -> int:
+    def least_offered(self) -> int:
         """The least draw of the people offered to the release: the others are held out, or not sampled."""
         held_out = self.policy.evidence.holdout.share if self.policy.evidence is not None else 0.0
         sampling, bound = self.policy.sampling, int(held_out * 2**64)

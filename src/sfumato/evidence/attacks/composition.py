@@ -35,6 +35,18 @@ Flags = NDArray[np.bool_]
 WORST = "composition.worst_class"
 JOINED = "composition.joined_broken"
 BY_LABELS = "composition.by_labels"
+#: Where rows are made, what is looked for in those of all releases: by probe, its figures and what each is of
+#: all together.
+COPIED = {
+    "copies": {
+        "copies.excess": "composition.copies_excess",
+        "copies.close_excess": "composition.copies_close_excess",
+    },
+    "retelling": {
+        "retelling.excess": "composition.retelling_excess",
+        "retelling.close_excess": "composition.retelling_close_excess",
+    },
+}
 
 REPORT = Report(
     "composition",
@@ -75,6 +87,27 @@ REPORT = Report(
             "low",
             "share",
             "people whose class breaks a promised privacy model once releases are joined by a pseudonym",
+        ),
+        "composition.copies_excess": Metric(
+            "low",
+            "difference",
+            "people whose row nobody would expect and one of the releases repeats, less people who taught "
+            "nothing",
+        ),
+        "composition.copies_close_excess": Metric(
+            "low",
+            "difference",
+            "people whom one of the releases repeats but for a trifle, less people who taught nothing",
+        ),
+        "composition.retelling_excess": Metric(
+            "low",
+            "difference",
+            "people whose history one of the releases tells again in part, less people who taught nothing",
+        ),
+        "composition.retelling_close_excess": Metric(
+            "low",
+            "difference",
+            "people whose history one of the releases tells but for a trifle, less people who taught nothing",
         ),
     },
 )

@@ -1,0 +1,159 @@
+"""Rows made now together with those made before of the same people: what all of them repeat between them.
+
+A synthesizer that knows a few people by heart repeats some of them in each release, and whoever holds all
+releases has all of these. Every release may be within the bounds of one, and the people be known by the
+tenth. So what is made is laid together with what was made before, and copies are looked for in all of it.
+What was made under differential privacy is not: the budget of the dataset bounds all of that.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from sfumato.contracts import ROW
+from sfumato.core.canonical import canonical_json, sha256
+from sfumato.core.values import Finding, Value
+from sfumato.evidence.attacks.composition import COPIED, REPORT
+from sfumato.evidence.run import measure
+from sfumato.pipeline.comparing import compare_made
+from sfumato.pipeline.earlier import earlier_releases, made, spaces_of
+from sfumato.pipeline.fitting import Fitted
+from sfumato.pipeline.histories import history_of
+from sfumato.project.ledger import Made
+
+_ABOUT, _MADE = "sfumato", "made rows"
+
+
+@dataclass(frozen=True)
+class Before:
+    """The releases that left before, what was made in them, and of how many of those nobody can tell it.
+
+    ``made`` has only rows in which every column of this release is, in the same terms, and whom nobody
+    taught who is held out of this release: they would seem to be repeated by chance.
+    """
+
+    releases: tuple[Made, ...]
+    made: tuple[pl.DataFrame, ...]
+    unknown: int
+
+    @property
+    def counted(self) -> int:
+        """How many releases of made rows left before."""
+        return len(self.made) + self.unknown
+
+
+def left_before(fitted: Fitted) -> Before:
+    """The releases of the same people that left before rows of this policy are made.
+
+    Raises:
+        InputError: ``project-ledger``, ``custody-closed``.
+    """
+    releases, now = earlier_releases(fitted), _Lesson.of(fitted)
+    tables, unknown = [], 0
+    for release in releases:
+        content = fitted.snapshot.project.people.of(release)
+        then = None if content is None else _Lesson.read(content)
+        if content is None or (then is not None and not then.teaches_as(now)):
+            unknown += 1
+        elif then is not None:
+            tables.append(pl.read_parquet(io.BytesIO(content), columns=list(fitted.released)))
+    return Before(releases, tuple(tables), unknown)
+
+
+def keep(fitted: Fitted, rows: pl.DataFrame) -> None:
+    """Keep made rows in the project, for what is made after them, before their release gets its name."""
+    kept = io.BytesIO()
+    lesson = _Lesson.of(fitted)
+    rows.write_parquet(kept, compression="zstd", metadata={_ABOUT: lesson.written()})
+    fitted.snapshot.project.people.keep(made(fitted.snapshot), kept.getvalue(), lesson.spaces)
+
+
+def together(fitted: Fitted, taught: pl.LazyFrame, rows: pl.DataFrame, before: Before) -> list[Finding]:
+    """What the rows made now and before repeat between them; nothing where there were none before.
+
+    Args:
+        taught: as for :func:`sfumato.pipeline.comparing.compare_made`.
+        rows: those made now, as written.
+    """
+    if not before.counted:
+        return []
+    probes = {name: figures for name, figures in COPIED.items() if name == "copies" or history_of(fitted)}
+    if before.unknown:
+        why = (
+            f"of {before.unknown} earlier release{'s' if before.unknown > 1 else ''} of rows made of these"
+            " people nobody can tell what they repeat together with this one: what they have in a column is"
+            " something else, or was not kept"
+        )
+        return [
+            REPORT.silent(name, "not-measured", why) for names in probes.values() for name in names.values()
+        ]
+    comparison = compare_made(fitted, taught, _one_log(fitted, [*before.made, rows]))
+    found = measure(comparison, {name: {} for name in probes})
+    named = {metric: name for names in probes.values() for metric, name in names.items()}
+    many = len(before.made)
+    note = f"together with {many} earlier release{'s' if many > 1 else ''} of made rows; "
+    return [
+        finding.model_copy(
+            update={"metric": named[finding.metric], "source": REPORT.source, "note": note + finding.note}
+        )
+        for finding in found
+        if finding.metric in named and finding.target == "release"
+    ]
+
+
+def _one_log(fitted: Fitted, tables: Sequence[pl.DataFrame]) -> pl.LazyFrame:
+    """Rows of several releases as those of one; the same made name in two of them is of two people."""
+    history, subject = history_of(fitted), fitted.snapshot.policy.dataset.subject
+    if history is not None and subject is not None:
+        tables = [
+            table.with_columns(pl.lit(f"{at} ").add(pl.col(subject).cast(pl.String)).alias(subject))
+            for at, table in enumerate(tables)
+        ]
+    whole = pl.concat([table.select(fitted.released) for table in tables])
+    return whole.with_row_index(ROW).with_columns(pl.col(ROW).cast(pl.UInt64)).lazy()
+
+
+class _Lesson(Value):
+    """Of what kept rows were taught: by whom, and what was done to each column before.
+
+    ``spaces`` are those of identities, ``offered`` is the least draw of the people who taught, and ``terms``
+    has a digest for each column that leaves: the same in releases whose values are alike.
+    """
+
+    dataset: str
+    spaces: tuple[str, ...]
+    offered: int
+    terms: dict[str, str]
+
+    @classmethod
+    def of(cls, fitted: Fitted) -> _Lesson:
+        snapshot, steps = fitted.snapshot, fitted.plan.steps
+        return cls(
+            dataset=snapshot.policy.dataset.name,
+            spaces=tuple(spaces_of(snapshot, steps)[0]),
+            offered=snapshot.least_offered,
+            terms={
+                step.column: sha256(canonical_json([step.action, step.params, step.state]))
+                for step in steps
+                if step.column in fitted.released
+            },
+        )
+
+    @classmethod
+    def read(cls, content: bytes) -> _Lesson | None:
+        """What was kept with made rows; None of whatever else is kept of a release."""
+        about = json.loads(pl.read_parquet_metadata(io.BytesIO(content)).get(_ABOUT, "{}"))
+        return cls.model_validate(about[_MADE]) if _MADE in about else None
+
+    def written(self) -> str:
+        return canonical_json({_MADE: self.model_dump(mode="json")}).decode()
+
+    def teaches_as(self, now: _Lesson) -> bool:
+        """Whether it taught nobody who is held out now, and its rows are in the terms of those made now."""
+        same = self.dataset == now.dataset and bool(set(self.spaces) & set(now.spaces))
+        return same and self.offered >= now.offered and now.terms.items() <= self.terms.items()
