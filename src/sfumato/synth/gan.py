@@ -37,7 +37,7 @@ class GanParams(Params):
     """Width of the hidden layers."""
     noise: int = Limits(64, ge=1, le=1024)
     """How many normal numbers a row is made from."""
-    steps: int = Limits(700, ge=1)
+    steps: int = Limits(580, ge=1)
     """Steps of the generator; without differential privacy."""
     critic_steps: int = Limits(2, ge=1, le=100)
     """Steps of the critic for one of the generator."""
