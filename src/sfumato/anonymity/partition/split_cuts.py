@@ -2,10 +2,8 @@
 
 A node's points lie together, in the order of each axis that has to be sorted. To find its cuts, points
 that no cut parts are put into groups, an axis at a time, and what each group covers on all axes is summed
-up; then two sweeps over the groups, up and down, give the cost of both sides of every cut. Values of
-narrow sets are bits, and those of several axes share a word: what they cover is united at once. The module
-loads numba: import it inside functions. The functions are no closures: those that numba keeps on disk are
-found again only if they are not. Those that are short and called often are put into their callers.
+up; then two sweeps over the groups, up and down, give the cost of both sides of every cut. The module
+loads numba: import it inside functions.
 """
 
 from __future__ import annotations
@@ -15,85 +13,14 @@ from typing import Any
 import numba
 import numpy as np
 
+from sfumato.anonymity.partition.split_covers import NONE, add, clear, gathered, ones, purity, total, united
+
 #: An axis of a node is cut at no more places than this; finer ones come up again in its parts.
 PLACES = 256
 
 #: The exponent of a cut's entropy in its score. A cut is worth what it gains, but an even one leaves
 #: more to be gained below; of the exponents 0 to 1 this was the best on Adult at k = 5 and 50.
 EVENNESS = 0.2
-
-#: The lowest rank of a cover of nothing.
-NONE = np.int32(2147483647)
-
-
-@numba.njit(cache=True)
-def ones(word: Any) -> Any:  # pragma: no cover - compiled
-    """The number of bits set."""
-    word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
-
-
-@numba.njit(cache=True, inline="always")
-def loss(space: Any, j: Any, low: Any, high: Any) -> Any:  # pragma: no cover - compiled
-    """What a label of axis j loses that covers ranks from low to high; the axis is no set."""
-    at, share = space[1][j], 1.0
-    if space[0][j] == 0:
-        top = space[3][at + high]
-        if low == high:
-            share = 0.0
-        elif not np.isnan(top):
-            share = top - space[3][at + low]
-    else:
-        for level in range(len(space[4])):
-            if space[4][level, at + low] == space[4][level, at + high]:
-                share = space[5][level, at + low]
-                break
-    return share * space[2][j]
-
-
-@numba.njit(cache=True, inline="always")
-def total(
-    space: Any, bits: Any, axes: Any, covers: Any, row: Any, own: Any, distinct: Any
-) -> Any:  # pragma: no cover - compiled
-    """What a cover loses over some axes: narrow sets, wide ones and others.
-
-    ``distinct`` is the number of values of axis ``own`` if that is a wide set.
-    """
-    found = 0.0
-    for j in axes[0]:
-        found += (ones(covers[2][row, bits[0][j]] & bits[3][j]) - 1) * space[2][j]
-    for j in axes[1]:
-        several = distinct
-        if j != own:
-            several = 0
-            for w in range(bits[0][j], bits[1][j]):
-                several += ones(covers[2][row, w])
-        found += (several - 1) * space[2][j]
-    for j in axes[2]:
-        found += loss(space, j, covers[0][row, j], covers[1][row, j])
-    return found
-
-
-@numba.njit(cache=True, inline="always")
-def add(others: Any, covers: Any, one: Any, other: Any, into: Any) -> Any:  # pragma: no cover - compiled
-    """The union of two covers; ``others`` are the axes that are not sets."""
-    for w in range(covers[2].shape[1]):
-        covers[2][into, w] = covers[2][one, w] | covers[2][other, w]
-    for j in others:
-        covers[0][into, j] = min(covers[0][one, j], covers[0][other, j])
-        covers[1][into, j] = max(covers[1][one, j], covers[1][other, j])
-
-
-@numba.njit(cache=True, inline="always")
-def clear(others: Any, covers: Any, row: Any) -> Any:  # pragma: no cover - compiled
-    """A cover of nothing."""
-    for w in range(covers[2].shape[1]):
-        covers[2][row, w] = 0
-    for j in others:
-        covers[0][row, j] = NONE
-        covers[1][row, j] = -1
 
 
 @numba.njit(cache=True)
@@ -155,44 +82,6 @@ def parted(
 
 
 @numba.njit(cache=True)
-def gathered(
-    bits: Any,
-    axes: Any,
-    points: Any,
-    marks: Any,
-    hits: Any,
-    order: Any,
-    groups: Any,
-    number: Any,
-    spread: Any,
-    covers: Any,
-) -> Any:  # pragma: no cover - compiled
-    """What each group covers, and how many people of each target value it has."""
-    firsts, ends = bits[0], bits[1]
-    lows, highs, masks = covers
-    _, wide, others = axes
-    spread[:number] = 0
-    for g in range(number):
-        clear(others, covers, g)
-    for w in range(marks.shape[1]):
-        for i in range(len(order)):
-            masks[groups[i], w] |= marks[order[i], w]
-    for j in wide:
-        for i in range(len(order)):
-            x = points[order[i], j]
-            w = firsts[j] + ((x >> 6) & (ends[j] - firsts[j] - 1))
-            masks[groups[i], w] |= np.uint64(1) << np.uint64(x & 63)
-    for j in others:
-        for i in range(len(order)):
-            x, g = points[order[i], j], groups[i]
-            lows[g, j] = min(lows[g, j], x)
-            highs[g, j] = max(highs[g, j], x)
-    for t in range(hits.shape[1]):
-        for i in range(len(order)):
-            spread[groups[i], t] += hits[order[i], t]
-
-
-@numba.njit(cache=True)
 def ranked(keys: Any, number: Any, found: Any) -> Any:  # pragma: no cover - compiled
     """Numbers sorted by descending keys, equal ones as they were."""
     if number > 32:
@@ -215,27 +104,6 @@ def worth(gain: Any, left: Any, right: Any) -> Any:  # pragma: no cover - compil
 
 
 @numba.njit(cache=True)
-def purity(first: Any, second: Any, sign: Any, rows: Any) -> Any:  # pragma: no cover - compiled
-    """People times the chance that two of them have the same target value, of a sum of counts."""
-    found = 0.0
-    for t in range(len(first)):
-        found += (first[t] + sign * second[t]) ** 2
-    return found / rows
-
-
-@numba.njit(cache=True)
-def united(marks: Any, counts: Any, part: Any, present: Any) -> Any:  # pragma: no cover - compiled
-    """The people of a node, and the values of narrow sets that it has."""
-    rows = 0
-    present[:] = 0
-    for p in part:
-        rows += counts[p]
-        for w in range(marks.shape[1]):
-            present[w] |= marks[p, w]
-    return rows
-
-
-@numba.njit(cache=True)
 def propose(
     space: Any,
     bits: Any,
@@ -251,13 +119,15 @@ def propose(
     least: Any,
     first: Any,
     last: Any,
+    barred: Any,
     side: Any,
+    axis: Any,
 ) -> Any:  # pragma: no cover - compiled
     """The cuts of each node, ranked ``first`` to ``last`` by score: how many there are.
 
     ``marks`` has the values of narrow sets as bits; axis j is sorted in the line ``lines[j]`` of ``order``,
     those in the first one are not. ``side[t, p]`` says whether point p lies left of cut ``first + t`` of
-    its node.
+    its node, ``axis[t, i]`` which axis that cut of node i is on; none is on the axis ``barred[i]``.
     """
     kinds = space[0]
     n, d = points.shape
@@ -312,6 +182,8 @@ def propose(
         # Where only the best cut is asked for, one that gains no more than this cannot be it.
         bar, reach = 1e-12 * rows, (rows * np.log(2.0)) ** EVENNESS
         for a in active[:number]:
+            if a == barred[node]:
+                continue
             part, group = order[lines[a], start:end], groups[a, start:end]
             if lines[a] == 0:
                 number = valued(points, part, a, present[bits[0][a]] & bits[3][a], bits[2][a], group)
@@ -389,6 +261,7 @@ def propose(
         for t in range(first, min(last, found)):
             which, at = cuts[best[t]]
             a = which // 2
+            axis[t - first, node] = a
             for i in range(start, end):
                 place = places[which, groups[a, i]]
                 side[t - first, order[lines[a], i]] = place == -1 - at if at < 0 else place <= at

@@ -11,7 +11,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from sfumato.anonymity.partition.split_cuts import NONE, loss, ones
+from sfumato.anonymity.partition.split_covers import NONE, loss, ones
 
 
 @numba.njit(cache=True, inline="always")
