@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,16 @@ class Trie:
             np.array([len(tokens) for tokens, _ in edges], dtype=np.int64),
             np.array([to for _, to in edges], dtype=np.int64),
         )
+
+    @cached_property
+    def asked(self) -> NDArray[np.int64]:
+        """The tokens among which any node chooses."""
+        return np.unique(self.firsts)
+
+    @cached_property
+    def places(self) -> NDArray[np.int64]:
+        """Where each edge's first token stands in ``asked``, shape (edges,)."""
+        return np.searchsorted(self.asked, self.firsts)
 
     def towards(self, codes: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which edges lead to one of some codes, shape (edges,)."""

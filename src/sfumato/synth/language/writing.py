@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sfumato.synth.coded import Given
 from sfumato.synth.language.pages import Script
+from sfumato.synth.language.reading import reader
 from sfumato.synth.language.spelling import Tokens
 from sfumato.synth.language.tries import Trie
 
@@ -18,58 +19,91 @@ from sfumato.synth.language.tries import Trie
 _CACHE = 2**28
 _MOST_ROWS = 1024
 _CANDIDATES = 4
+#: Rows are read for themselves once there are more prefixes than this share of them.
+_ALIKE = 0.75
 
 
 class Writer:
-    """Some rows on their way: what was written, and what the model says comes next."""
+    """Some rows on their way: what was written, and what the model says comes next.
 
-    def __init__(self, network: Any, start: int, rows: int) -> None:
-        import torch
-        from transformers import DynamicCache
+    Rows that are alike so far are one prefix, read once, until nearly each has a prefix of its own.
+    ``prefix`` says for each row which is its.
+    """
 
-        self._network, self.rows = network, rows
-        self._device = network.get_input_embeddings().weight.device
-        self._cache = DynamicCache(config=network.config)
-        self._there = torch.zeros((rows, 0), dtype=torch.int64, device=self._device)
-        first = np.full((rows, 1), start)
-        self._waiting = [(first, np.ones_like(first, dtype=bool))]
+    def __init__(self, network: Any, start: int, rows: int, longest: int) -> None:
+        self.rows = rows
+        self.prefix = np.zeros(rows, dtype=np.int64)
+        self._reader = reader(network, longest)
+        self._alike, self._parted = True, False
+        #: The prefix at the last question of each that there is now.
+        self._parents = np.zeros(1, dtype=np.int64)
+        self._waiting: list[tuple[NDArray[np.int64], NDArray[np.bool_]]] = []
+        self.all_say((start,))
 
     def all_say(self, tokens: Tokens) -> None:
         """All rows go on with the same tokens."""
-        if tokens:
-            said = np.tile(np.array(tokens, dtype=np.int64), (self.rows, 1))
-            self._waiting.append((said, np.ones_like(said, dtype=bool)))
+        said = np.array([tokens], dtype=np.int64)
+        self._waiting.append((said, np.ones_like(said, dtype=bool)))
 
-    def say(self, tokens: NDArray[np.int64], lengths: NDArray[np.int64]) -> None:
-        """Each row goes on with the last ``lengths`` of its tokens, shape (rows, most); perhaps with none."""
-        width = int(lengths.max(initial=0))
-        if width:
-            there = np.arange(width)[None, :] >= width - lengths[:, None]
-            self._waiting.append((tokens[:, tokens.shape[1] - width :], there))
+    def say(self, stretches: NDArray[np.int64], lengths: NDArray[np.int64], which: NDArray[np.int64]) -> None:
+        """Each row goes on with one of the stretches, right-aligned, of so many tokens; with none for -1."""
+        if self._alike:
+            self._part(which, len(stretches))
+        if not self._alike:
+            chosen = which
+        else:
+            chosen = np.empty(len(self._parents), dtype=np.int64)
+            chosen[self.prefix] = which
+        most = np.where(chosen < 0, 0, lengths[chosen])
+        width = int(most.max(initial=0))
+        there = np.arange(width) >= width - most[:, None]
+        self._waiting.append((stretches[chosen, stretches.shape[1] - width :], there))
 
-    def ask(self) -> NDArray[np.float64]:
-        """What may come next, as log-probabilities up to a constant, shape (rows, tokens).
+    def ask(self, asked: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Which of some tokens may come next, as log-probabilities up to a constant, shape (prefixes, asked).
 
         They are of use for rows that went on last.
         """
         import torch
 
-        tokens = torch.from_numpy(np.concatenate([one for one, _ in self._waiting], 1)).to(self._device)
-        there = torch.from_numpy(np.concatenate([one for _, one in self._waiting], 1)).to(self._device).long()
-        before = self._there.sum(1, keepdim=True)
-        self._there = torch.cat([self._there, there], 1)
+        device = self._reader.device
+        prefixes = len(self._parents)
+        tokens, there = (
+            np.concatenate([np.broadcast_to(one, (prefixes, one.shape[1])) for one in part], 1)
+            for part in zip(*self._waiting, strict=True)
+        )
         self._waiting = []
         with torch.inference_mode():
-            found = self._network(
-                input_ids=tokens,
-                attention_mask=self._there,
-                position_ids=(before + there.cumsum(1) - 1).clamp(min=0),
-                past_key_values=self._cache,
-                use_cache=True,
-                logits_to_keep=1,
+            if self._parted:
+                self._reader.split(torch.from_numpy(self._parents).to(device))
+            found = self._reader.read(
+                torch.from_numpy(tokens).to(device),
+                None if there.all() else torch.from_numpy(there).to(device),
+                torch.from_numpy(asked).to(device),
             )
-        logits: NDArray[np.float64] = found.logits[:, -1].float().cpu().numpy()
+        self._parents = np.arange(prefixes)
+        self._parted = False
+        logits: NDArray[np.float32] = found.cpu().numpy()
         return logits
+
+    def _part(self, which: NDArray[np.int64], most: int) -> None:
+        """Prefixes become those of rows that go on alike."""
+        _, first, prefix = np.unique(
+            self.prefix * (most + 1) + which + 1, return_index=True, return_inverse=True
+        )
+        if len(first) > _ALIKE * self.rows:
+            self._alike = False
+            first, prefix = np.arange(self.rows), np.arange(self.rows)
+        parents = self.prefix[first]
+        self.prefix = prefix
+        if np.array_equal(parents, np.arange(len(self._parents))):
+            return
+        self._waiting = [
+            (said if len(said) == 1 else said[parents], there if len(there) == 1 else there[parents])
+            for said, there in self._waiting
+        ]
+        self._parents = self._parents[parents]
+        self._parted = True
 
 
 def at_once(network: Any, longest: int) -> int:
@@ -105,7 +139,7 @@ def codes(
         end = min(begin + most, rows)
         free = [place for place in tries if place not in limited]
         order = [*limited, *(free[at] for at in random.permutation(len(free)))]
-        writer = Writer(network, script.start, (end - begin) * more)
+        writer = Writer(network, script.start, (end - begin) * more, script.longest)
         lot = np.zeros((writer.rows, len(script.values)), dtype=np.int32)
         for place, wanted in fixed.items():
             lot[:, place] = np.repeat(wanted[begin:end], more)
@@ -132,7 +166,7 @@ def texts(
     most = at_once(network, script.longest)
     for begin in range(0, len(known), most):
         lot = known[begin : begin + most]
-        writer = Writer(network, script.start, len(lot))
+        writer = Writer(network, script.start, len(lot), script.longest)
         for place in random.permutation(lot.shape[1]):
             _tell(writer, script, place, lot[:, place])
         for text, lead in enumerate(script.text_leads):
@@ -150,7 +184,7 @@ def _tell(writer: Writer, script: Script, place: int, wanted: NDArray[np.int32])
     table = np.zeros((len(chosen), width), dtype=np.int64)
     for row, tokens in enumerate(chosen):
         table[row, width - len(tokens) :] = tokens
-    writer.say(table[where], np.array([len(tokens) for tokens in chosen])[where])
+    writer.say(table, np.array([len(tokens) for tokens in chosen]), where)
 
 
 def _write(
@@ -165,21 +199,22 @@ def _write(
     writer.all_say(trie.stem)
     at = np.full(writer.rows, trie.root, dtype=np.int64)
     while (at >= 0).any():
-        logits = writer.ask() / temperature
+        logits = writer.ask(trie.asked) / np.float32(temperature)
         uniform = random.random(writer.rows)
-        edges = np.zeros(writer.rows, dtype=np.int64)
+        edges = np.full(writer.rows, -1, dtype=np.int64)
         for node in np.unique(at[at >= 0]):
             rows = np.flatnonzero(at == node)
             begin, end = trie.starts[node], trie.starts[node + 1]
-            some = logits[np.ix_(rows, trie.firsts[begin:end])]
+            # Rows of one prefix stand at one node.
+            prefixes, which = np.unique(writer.prefix[rows], return_inverse=True)
+            some = logits[np.ix_(prefixes, trie.places[begin:end])]
             if allowed is not None:
                 every = _log_sum(some)
                 some[:, ~allowed[begin:end]] = -np.inf
-                shares[rows] += _log_sum(some) - every
-            edges[rows] = begin + _drawn(some, uniform[rows])
-        moving = at >= 0
-        writer.say(trie.stretches[edges], np.where(moving, trie.lengths[edges], 0))
-        at = np.where(moving, trie.leads_to[edges], at)
+                shares[rows] += (_log_sum(some) - every)[which]
+            edges[rows] = begin + _drawn(some, which, uniform[rows])
+        writer.say(trie.stretches, trie.lengths, edges)
+        at = np.where(edges >= 0, trie.leads_to[edges], at)
     return (~at).astype(np.int32), shares
 
 
@@ -195,12 +230,14 @@ def _write_text(
     found: list[list[int]] = [[] for _ in range(writer.rows)]
     left = np.full(writer.rows, script.letters)
     going = np.ones(writer.rows, dtype=bool)
+    ones = np.ones(len(may), dtype=np.int64)
     while going.any():
-        logits = writer.ask()[:, may] / temperature
+        logits = writer.ask(may)[writer.prefix] / np.float32(temperature)
         # A token that is longer than what is left cannot be written; the end always can.
         logits[letters[may][None, :] > left[:, None]] = -np.inf
-        tokens = may[_drawn(logits, random.random(writer.rows))]
-        writer.say(tokens[:, None], going.astype(np.int64))
+        drawn = _drawn(logits, np.arange(writer.rows), random.random(writer.rows))
+        writer.say(may[:, None], ones, np.where(going, drawn, -1))
+        tokens = may[drawn]
         left = left - np.where(going, letters[tokens], 0)
         going &= tokens != script.end
         for row in np.flatnonzero(going):
@@ -208,17 +245,19 @@ def _write_text(
     return found
 
 
-def _drawn(logits: NDArray[np.float64], uniform: NDArray[np.float64]) -> NDArray[np.int64]:
-    """One of the columns of each row, by the softmax of its logits."""
+def _drawn(
+    logits: NDArray[np.float32], which: NDArray[np.int64], uniform: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """For each of ``which`` rows of logits one of the columns, by their softmax."""
     weights = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     edges = np.cumsum(weights, axis=1)
     # Below the sum even where rounding makes it equal: else the last would be drawn, which may be forbidden.
-    target = np.minimum(uniform[:, None] * edges[:, -1:], np.nextafter(edges[:, -1:], 0))
-    drawn: NDArray[np.int64] = (edges <= target).sum(axis=1)
+    target = np.minimum(uniform * edges[which, -1], np.nextafter(edges[which, -1], 0))
+    drawn: NDArray[np.int64] = (edges[which] <= target[:, None]).sum(axis=1)
     return drawn
 
 
-def _log_sum(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+def _log_sum(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     most = logits.max(axis=1)
     total: NDArray[np.float64] = most + np.log(np.exp(logits.astype(np.float64) - most[:, None]).sum(axis=1))
     return total

@@ -1,0 +1,127 @@
+"""What readers say comes next is what the model says, asked for each row alone and from the start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sfumato.synth.language import weights
+from sfumato.synth.language.reading import AnyModel, NeoX, reader
+from sfumato.synth.language.writing import Writer
+
+SIZE = 23
+
+
+def neox(width: int, layers: int, heads: int) -> Any:
+    import torch
+
+    with torch.random.fork_rng():
+        torch.manual_seed(width)
+        network = weights.fresh(SIZE, width, layers, heads).eval()
+        with torch.no_grad():  # Fresh ones are so small that all tokens are as likely.
+            for one in network.parameters():
+                one.add_(0.2 * torch.randn_like(one))
+    return network
+
+
+def gpt2() -> Any:
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        return GPT2LMHeadModel(
+            GPT2Config(vocab_size=SIZE, n_positions=64, n_embd=24, n_layer=2, n_head=2, initializer_range=0.4)
+        ).eval()
+
+
+NETWORKS = {
+    "one layer": lambda: neox(16, 1, 2),
+    "three layers": lambda: neox(24, 3, 3),
+    "no turns": lambda: neox(8, 2, 4),
+    "another model": gpt2,
+}
+
+
+def plainly(network: Any, tokens: list[int]) -> Any:
+    """The logits after one row, without anything kept."""
+    import torch
+
+    with torch.no_grad():
+        return network(input_ids=torch.tensor([tokens]), use_cache=False).logits[0, -1].numpy()
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def network(request: pytest.FixtureRequest) -> Any:
+    return NETWORKS[request.param]()
+
+
+def test_the_small_model_has_the_quick_reader() -> None:
+    assert isinstance(reader(neox(16, 1, 2), 9), NeoX)
+    assert isinstance(reader(gpt2(), 9), AnyModel)
+    beside_each_other = neox(16, 1, 2)
+    beside_each_other.config.use_parallel_residual = False
+    assert isinstance(reader(beside_each_other, 9), AnyModel)
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+def test_chances_are_those_of_the_model_step_by_step(network: Any, ragged: bool) -> None:
+    """Rows that begin alike, part, and go on for a different number of tokens, or not at all."""
+    random = np.random.default_rng(0)
+    stretches = random.integers(3, SIZE, (5, 3))
+    lengths = np.array([1, 3, 2, 1, 3]) if ragged else np.full(5, 2)
+    rows, asked = 40, np.array([1, 4, 5, 9, 22])
+    writer = Writer(network, 0, rows, 64)
+    written = [[0] for _ in range(rows)]
+    shared = []
+    for step in range(6):
+        writer.all_say((step + 1, step + 2))
+        which = random.integers(-1 if ragged else 0, 2 if step < 3 else 5, rows)
+        for row in range(rows):
+            written[row] += [step + 1, step + 2]
+        if step:
+            writer.say(stretches, lengths, which)
+            for row, one in enumerate(which):
+                written[row] += stretches[one, 3 - lengths[one] :].tolist() if one >= 0 else []
+        found = writer.ask(asked)[writer.prefix]
+        shared.append(len(set(writer.prefix)))
+        for row in range(rows):
+            if step and which[row] < 0:
+                continue
+            assert np.allclose(found[row], plainly(network, written[row])[asked], atol=2e-4)
+    assert shared[0] == 1 and shared[1] <= 3 and shared[-1] == rows
+
+
+def test_rows_that_wait_part_before_they_are_read(network: Any) -> None:
+    """Several values told at once, as those that are given are."""
+    stretches, lengths = np.array([[3], [4]]), np.ones(2, dtype=np.int64)
+    writer = Writer(network, 0, 12, 64)
+    first, second = np.arange(12) % 2, np.arange(12) // 6
+    writer.say(stretches, lengths, first)
+    writer.all_say((7,))
+    writer.say(stretches, lengths, second)
+    found = writer.ask(np.arange(SIZE))
+    assert len(found) == 4
+    for row in range(12):
+        tokens = [0, int(stretches[first[row], 0]), 7, int(stretches[second[row], 0])]
+        assert np.allclose(found[writer.prefix[row]], plainly(network, tokens), atol=2e-4)
+
+
+def test_rows_that_wait_for_each_other_have_room(network: Any) -> None:
+    """Tokens that come one after another but never in the same row take more places than a row is long."""
+    stretches, lengths = np.array([[0, 0, 3], [4, 5, 6]]), np.array([1, 3])
+    writer = Writer(network, 0, 2, 5)
+    first = np.array([0, 1])
+    for which in (first, 1 - first):
+        writer.say(stretches, lengths, which)
+        found = writer.ask(np.arange(SIZE))
+    for row, tokens in enumerate(([0, 3, 4, 5, 6], [0, 4, 5, 6, 3])):
+        assert np.allclose(found[writer.prefix[row]], plainly(network, tokens), atol=2e-4)
+
+
+def test_a_reader_that_takes_rows_for_others_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NeoX, "split", lambda self, parents, split=NeoX.split: split(self, parents.flip(0)))
+    with pytest.raises(AssertionError):
+        test_chances_are_those_of_the_model_step_by_step(neox(24, 3, 3), False)
