@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NAME ?= alcohol
-OUT ?= demo
 
 # What a demo needs beyond the base install: EXTRA_<name>.
 EXTRA_hospital := deep,images
@@ -12,10 +11,10 @@ EXTRA := $(EXTRA_$(NAME))
 
 .PHONY: demo test check bench docs clean
 
-## demo: set up .venv and walk the whole way on a real survey (NAME=..., OUT=...)
+## demo: set up .venv and walk the whole way on a real survey (NAME=shop or hospital, OUT=folder)
 demo: $(VENV)/.base
 	$(if $(EXTRA),$(BIN)/pip install --quiet -c constraints.txt -e '.[$(EXTRA)]')
-	$(BIN)/sfumato demo $(NAME) -o $(OUT)
+	$(BIN)/sfumato demo $(NAME)$(if $(OUT), -o $(OUT))
 
 ## test: everything that must pass: formatting, types, dependency rule, all tests
 test: $(VENV)/.test check
@@ -37,7 +36,7 @@ docs: $(VENV)/.test
 	$(BIN)/python -m docs.make
 
 clean:
-	rm -rf $(VENV) $(OUT) build dist src/*.egg-info
+	rm -rf $(VENV) demo demo-* build dist src/*.egg-info
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sfumato needs Python 3.11 or newer")'

@@ -39,8 +39,9 @@ OutputOption = Annotated[
 def demo(
     name: Annotated[str, typer.Argument(help="Which demo.")] = "alcohol",
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The folder for everything it makes.")
-    ] = Path("demo"),
+        Path | None,
+        typer.Option("--output", "-o", help="The folder for everything it makes: demo, or demo-NAME."),
+    ] = None,
     images: Annotated[
         Path | None,
         typer.Option(
@@ -51,10 +52,10 @@ def demo(
 ) -> None:
     """Walk the whole way on a real survey, a shop's purchases or a hospital's images: nothing to prepare."""
     from sfumato.cli import terminal
-    from sfumato.demos import run_demo
+    from sfumato.demos import folder_of, run_demo
 
     with terminal.watching(as_json) as watch:
-        outcome = run_demo(name, output, watch, images)
+        outcome = run_demo(name, output or folder_of(name), watch, images)
     _finish(outcome, as_json)
 
 

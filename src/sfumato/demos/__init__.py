@@ -11,16 +11,21 @@ if TYPE_CHECKING:
     from sfumato.demos.hospital import ImageOutcome
     from sfumato.pipeline.outcome import Outcome, Watch
 
-HOSPITAL = "hospital"
+FIRST, HOSPITAL = "alcohol", "hospital"
 #: A demo of a table or a log prepares data and policy for the pipeline; images walk their own way.
 DEMOS = Registry(
     "demo",
     {
-        "alcohol": "sfumato.demos.alcohol:prepare",
+        FIRST: "sfumato.demos.alcohol:prepare",
         HOSPITAL: "sfumato.demos.hospital:walk",
         "shop": "sfumato.demos.shop:prepare",
     },
 )
+
+
+def folder_of(name: str) -> Path:
+    """Where a demo goes unless somebody says where: each has a folder of its own."""
+    return Path("demo" if name == FIRST else f"demo-{name}")
 
 
 def run_demo(name: str, folder: Path, watch: Watch, images: Path | None = None) -> Outcome | ImageOutcome:
