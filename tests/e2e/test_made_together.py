@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 import sfumato as sf
 from sfumato.pipeline import made as way
+from sfumato.pipeline import together
 from sfumato.pipeline.lesson import rows_made as lesson_rows
 
 pytestmark = pytest.mark.usefixtures("quick_documents")
@@ -150,3 +152,23 @@ def test_fewer_columns_than_before_are_laid_together(run: Run) -> None:
     fewer = policy(3000)
     fewer["columns"] = {**fewer["columns"], "region": {"role": "insensitive", "action": "drop", "why": "x"}}
     assert {one.status for one in joint(run(fewer)).values()} == {"measured"}
+
+
+def test_rows_of_people_after_made_ones_are_refused(run: Run) -> None:
+    rows = policy(0, anonymity={"models": [{"model": "k-anonymity", "k": 5}], "suppression": 1.0})
+    del rows["synthesis"]
+    assert run(policy(3000)).passed
+    after = run(rows)
+    assert not after.passed
+    assert after.finding("composition.worst_class").status == "not-measured"
+
+
+def test_a_made_name_in_two_logs_is_of_two_people() -> None:
+    """Laid together by their names, two histories would be one that repeats neither."""
+    dataset, asked = SimpleNamespace(subject="customer"), SimpleNamespace(history=object())
+    snapshot = SimpleNamespace(policy=SimpleNamespace(dataset=dataset, synthesis=asked))
+    fitted: Any = SimpleNamespace(released=("customer", "day"), snapshot=snapshot)
+    log = pl.DataFrame({"customer": ["synthetic-1", "synthetic-1", "synthetic-2"], "day": [1, 2, 1]})
+    whole = together._one_log(fitted, [log, log]).collect()
+    assert whole["customer"].n_unique() == 4
+    assert whole["day"].to_list() == [1, 2, 1, 1, 2, 1]

@@ -118,8 +118,6 @@ def test_a_copula_gives_nobody_away(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", ["copula", "aim"])
 def test_under_a_budget_shadows_cost_nothing_and_find_nobody(tmp_path: Path, method: str) -> None:
-    if method == "aim":
-        pytest.importorskip("mbi")
     asked = {"synthesis": {"method": method, "why": "to train on", "dp": PRIVATE}}
     result = ran(tmp_path / "with", policy(**asked))
     # Noise is drawn anew each time: bounds of five deviations.

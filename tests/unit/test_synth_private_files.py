@@ -15,16 +15,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from sfumato.dp import mechanisms
+from sfumato.dp.training import run, train
 from sfumato.synth.coded import Coded
 from sfumato.synth.fitting import fit
-
-torch = pytest.importorskip("torch")
-
-from sfumato.dp.training import run, train  # noqa: E402
-from sfumato.synth.networks import vae_heads  # noqa: E402
+from sfumato.synth.networks import vae_heads
 
 TOWNS = ["a", "b", "c", "d"]
 SCHEMA = {"age": pl.Int64, "town": pl.String, "rich": pl.Boolean}

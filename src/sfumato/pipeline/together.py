@@ -18,7 +18,7 @@ import polars as pl
 from sfumato.contracts import ROW
 from sfumato.core.canonical import canonical_json, sha256
 from sfumato.core.values import Finding, Value
-from sfumato.evidence.attacks.composition import COPIED, REPORT
+from sfumato.evidence.attacks.composition import REPORT
 from sfumato.evidence.run import measure
 from sfumato.pipeline.comparing import compare_made
 from sfumato.pipeline.earlier import earlier_releases, made, spaces_of
@@ -27,6 +27,17 @@ from sfumato.pipeline.histories import history_of
 from sfumato.project.ledger import Made
 
 _ABOUT, _MADE = "sfumato", "made rows"
+#: What is looked for in the rows of all releases: by probe, its figures and what each is of all together.
+COPIED = {
+    "copies": {
+        "copies.excess": "composition.copies_excess",
+        "copies.close_excess": "composition.copies_close_excess",
+    },
+    "retelling": {
+        "retelling.excess": "composition.retelling_excess",
+        "retelling.close_excess": "composition.retelling_close_excess",
+    },
+}
 
 
 @dataclass(frozen=True)

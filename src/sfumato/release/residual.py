@@ -300,7 +300,13 @@ def _finding_sentences(account: Account) -> list[Claim]:
 
 
 def _most_beyond(attacks: Sequence[Finding]) -> Finding | None:
-    """The attack that gets most beyond what it gets without the release, as far as that was measured."""
+    """The attack that gets most beyond what it gets without the release, as far as that was measured.
+
+    A risk whose excess over people not released was measured is judged by that: guessing is the lesser test.
+    """
+    excess = {
+        found.metric for found in attacks if found.metric.endswith(".excess") and found.value is not None
+    }
     judged = [
         finding
         for finding in attacks
@@ -308,6 +314,7 @@ def _most_beyond(attacks: Sequence[Finding]) -> Finding | None:
         and _is_risk(finding)
         and (finding.unit == "difference" or _without_release(finding) is not None)
         and not finding.metric.endswith(".disparity")
+        and not (finding.metric.endswith(".risk") and finding.metric[: -len("risk")] + "excess" in excess)
     ]
     return max(
         judged, key=lambda found: (found.value or 0.0) - (_without_release(found) or 0.0), default=None

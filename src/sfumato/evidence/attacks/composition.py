@@ -35,18 +35,6 @@ Flags = NDArray[np.bool_]
 WORST = "composition.worst_class"
 JOINED = "composition.joined_broken"
 BY_LABELS = "composition.by_labels"
-#: Where rows are made, what is looked for in those of all releases: by probe, its figures and what each is of
-#: all together.
-COPIED = {
-    "copies": {
-        "copies.excess": "composition.copies_excess",
-        "copies.close_excess": "composition.copies_close_excess",
-    },
-    "retelling": {
-        "retelling.excess": "composition.retelling_excess",
-        "retelling.close_excess": "composition.retelling_close_excess",
-    },
-}
 
 REPORT = Report(
     "composition",
