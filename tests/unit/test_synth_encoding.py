@@ -20,6 +20,7 @@ from sfumato.synth.encoding.bins import Cells, binned
 from sfumato.synth.encoding.columns import Numbers, Values
 from sfumato.synth.encoding.encoder import Encoder
 from sfumato.synth.encoding.private import Declared
+from sfumato.synth.encoding.scales import Scale
 
 DAY = dt.date(2020, 1, 1)
 NOON = dt.datetime(2020, 1, 1, 12)
@@ -262,6 +263,26 @@ def test_types_stay_under_privacy(declared: Declared) -> None:
     assert ("whole" in encoder.facts["declared"]["learned"]) == (not declared.bounds)
     document = json.loads(canonical_json(encoder.document()))
     np.testing.assert_array_equal(Encoder.restored(document).encode(table).codes, coded.codes)
+
+
+@pytest.mark.parametrize(
+    "dtype, most",
+    [(pl.Decimal(10, 2), Decimal("99999999.99")), (pl.UInt8(), 255), (pl.Date(), dt.date(9999, 12, 31))],
+)
+def test_a_stretch_learned_with_noise_ends_where_the_type_does(dtype: pl.DataType, most: Any) -> None:
+    made = Scale.public(dtype).values(np.array([2**60]), np.zeros(1, dtype=bool), "n")
+    assert made.to_list() == [most]
+    assert made.dtype == dtype
+
+
+def test_noise_rarely_widens_the_bounds_it_learns() -> None:
+    table = pl.DataFrame({f"n{i}": np.arange(1000) % 4 for i in range(200)})
+    for noise in (0.05, 3.0):
+        encoder = privately(table, Declared(), noise)
+        highest = [int(c.bins.high[-1]) for c in encoder.columns if isinstance(c, Numbers)]
+        # One in ten thousand is wider: four of 200 have odds of one in 10^8, and one in twenty would show.
+        assert len(highest) == 200
+        assert sum(high > 3 for high in highest) < 4
 
 
 def test_the_cost_follows_from_the_schema_alone() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,23 @@ def content(arrays: Mapping[str, NDArray[Any]], document: Mapping[str, Any]) -> 
     # A header has little room; a text goes with the numbers, blanks to its end.
     tensors[_DOCUMENT] = np.frombuffer(text + b" " * (-len(text) % 8), dtype="<i8")
     return tensorfile.written(tensors, {"format": _FORMAT, "version": _VERSION})
+
+
+def write(path: str | Path, file: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        InputError: ``output-failed``.
+    """
+    place = Path(path)
+    draft = place.with_name(f"{place.name}.part")
+    try:
+        draft.write_bytes(file)
+        draft.replace(place)
+    except OSError:
+        with suppress(OSError):
+            draft.unlink()
+        raise InputError("output-failed", "the file could not be written", where=str(path)) from None
 
 
 def read(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _GRID = 2**20
 #: Counts of what is missing need be no better than this share of the others' precision.
 _COARSE = 0.3
+#: How likely noise is to widen a column's bounds: by as much as a billion times, which spoils the column.
+_WIDENED = 1e-4
 #: Doublings that are told apart of numbers of which nothing is known.
 _DOUBLINGS = {"i": (0, 62), "f": (-20, 40)}
 #: The intervals of the second stage's grid: evenly spaced, and in each doubling.
@@ -255,7 +257,7 @@ def _powers(column: _Column, values: pl.Series, law: Any) -> tuple[Any, Any] | N
     ticks = column.scale.ticks(values).astype(float)
     places = np.clip(np.searchsorted(edges, ticks, side="right") - 1, 0, len(edges) - 2)
     counts = np.bincount(places, minlength=len(edges) - 1).astype(np.int64)
-    above = np.flatnonzero(gaussian(counts * _GRID, law.scale) > law.width(1 - 0.05 / len(counts)))
+    above = np.flatnonzero(gaussian(counts * _GRID, law.scale) > law.width(1 - _WIDENED / len(counts)))
     if not len(above):
         return None
     low, high = edges[above[0]], edges[above[-1] + 1]

@@ -114,14 +114,18 @@ class Scale:
         elif self.decimals and not self.dtype.is_decimal():
             numbers = pl.Series(name, ticks * self.step / 10.0**self.decimals)
         elif self.dtype.is_decimal():
-            digits = pl.Series(name, ticks * self.step).cast(pl.Decimal(38, 0))
+            digits = pl.Series(name, self._within(ticks)).cast(pl.Decimal(38, 0))
             numbers = (digits.cast(pl.Decimal(38, self.decimals)) / 10**self.decimals).alias(name)
         else:
-            # A stretch learned with noise may reach beyond what the type has.
-            numbers = pl.Series(name, np.clip(ticks * self.step, *_limits(self.dtype)))
+            numbers = pl.Series(name, self._within(ticks))
         if missing.any():
             numbers = pl.select(pl.when(pl.Series(~missing)).then(numbers).alias(name)).to_series()
         return numbers.cast(self.dtype)
+
+    def _within(self, ticks: NDArray[Any]) -> NDArray[Any]:
+        """Physical values; a stretch learned with noise may reach beyond those that the type has."""
+        found: NDArray[Any] = np.clip(ticks * self.step, *_limits(self.dtype))
+        return found
 
     def document(self) -> dict[str, Any]:
         """The scale as JSON."""
@@ -136,8 +140,8 @@ class Scale:
 def _limits(dtype: pl.DataType) -> tuple[int, int]:
     """The least and the greatest physical value of a whole type; of dates those that calendars have.
 
-    >>> _limits(pl.Int8()), _limits(pl.Time())
-    ((-128, 127), (0, 86399999999999))
+    >>> _limits(pl.Int8()), _limits(pl.Time()), _limits(pl.Decimal(3, 2))
+    ((-128, 127), (0, 86399999999999), (-999, 999))
     """
     if isinstance(dtype, pl.Time):
         return 0, 86_400 * 10**9 - 1
@@ -146,6 +150,9 @@ def _limits(dtype: pl.DataType) -> tuple[int, int]:
     if isinstance(dtype, pl.Datetime):
         unit = _UNITS[dtype.time_unit]
         return max(-_MOST, -62_135_596_800 * unit), min(_MOST, 253_402_300_800 * unit - 1)
+    if isinstance(dtype, pl.Decimal):
+        most = min(_MOST, 10 ** (dtype.precision or 38) - 1)
+        return -most, most
     if dtype.is_integer():
         name = str(dtype)
         bits = int(name.lstrip("UInt"))

@@ -170,14 +170,7 @@ class SyntheticTables:
 
     def save(self, path: str | Path) -> None:
         """Write :meth:`content` to a file."""
-        content = self.content()
-        place = Path(path)
-        draft = place.with_name(f"{place.name}.part")
-        try:
-            draft.write_bytes(content)
-            draft.replace(place)
-        except OSError:
-            raise InputError("output-failed", "the file could not be written", where=str(path)) from None
+        saved.write(path, self.content())
 
     def _out(self, name: str, table: pl.DataFrame) -> Any:
         kind = self.kinds.get(name)
