@@ -230,7 +230,12 @@ def _gate_sentence(account: Account) -> Claim:
     failed = [reason.metric for reason in account.decision.reasons if not reason.passed]
     words = f"The gate refused, for {', '.join(sorted(set(failed)))}: no data left."
     if account.decision.passed:
-        words = f"Every one of the gate's {len(account.decision.reasons)} thresholds was met."
+        many = len(account.decision.reasons)
+        words = (
+            f"Every one of the gate's {many} thresholds was met."
+            if many > 1
+            else "The gate's one threshold was met."
+        )
     elif not failed:
         words = "The gate refused, and no data left."
     return Claim(words, see="gate")
