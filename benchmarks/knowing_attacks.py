@@ -42,6 +42,17 @@ RELEASES: dict[str, dict[str, Any]] = {
     "one level, alpha .4, none suppressed": {
         "models": [{"model": "alpha-k", "on": SECRET, "alpha": 0.4, "k": 5}]
     },
+    "one level, t .2, none suppressed": {
+        "models": [K | {"k": 5}, {"model": "t-closeness", "on": SECRET, "t": 0.2}]
+    },
+    "one level, t .2": {
+        "models": [K | {"k": 5}, {"model": "t-closeness", "on": SECRET, "t": 0.2}],
+        "suppression": 0.05,
+    },
+    "one level, (4, 3)": {
+        "models": [K | {"k": 5}, {"model": "l-diversity", "on": SECRET, "kind": "recursive", "c": 4, "l": 3}],
+        "suppression": 0.05,
+    },
     "free labels, k 2": {"method": "partition", "labels": "free", "models": [K | {"k": 2}]},
     "free labels, k 20": {"method": "partition", "labels": "free", "models": [K | {"k": 20}]},
 }

@@ -315,7 +315,8 @@ class Comparison:
     Attackers who know the method get what is published of it: ``finer`` is ``describe`` with one column, that
     all rows have at a level above 0, a level less general; ``suppressible`` the most rows that the search
     might suppress; ``tight`` the columns in which a class's label names its least and greatest value, or
-    every value in it, and no others.
+    every value in it, and no others; ``tree`` the labels of some values of a sensitive column at each level
+    of the hierarchy that a model measures distances on, shape (levels, values), None for other columns.
     ``groups`` are the columns of the original by whose groups people are compared. ``record`` takes for
     custody alone what single people risk: a metric, positions in ``original`` and a risk for each.
     ``design`` is "holdout", or "twin" where every row is released and the probe runs on the same
@@ -367,6 +368,7 @@ class Comparison:
     finer: Callable[[str, pl.DataFrame], pl.DataFrame] | None = None
     suppressible: int | None = None
     tight: tuple[str, ...] = ()
+    tree: Callable[[str, pl.Series], NDArray[np.int64] | None] | None = None
     groups: tuple[str, ...] = ()
     record: Callable[[str, NDArray[np.int64], NDArray[np.float64]], None] = nobody
     made: bool = False

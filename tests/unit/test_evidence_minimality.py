@@ -199,7 +199,8 @@ def test_suppressed_classes_are_out_of_it() -> None:
     ("models", "more"),
     [
         ([{"model": "k-anonymity", "k": 2}], {}),
-        ([{"model": "t-closeness", "on": "s", "t": 0.2}], {}),
+        ([{"model": "beta-likeness", "on": "s", "beta": 2.0}], {}),
+        ([{"model": "t-closeness", "on": "s", "t": 0.2, "distance": "hierarchical"}], {}),
         ([{"model": "l-diversity", "on": "s", "l": 2, "kind": "entropy-grassberger"}], {}),
         ([{**HALF, "others_known": ["x"]}], {}),
         ([HALF], {"method": "partition"}),

@@ -19,6 +19,7 @@ from sfumato.evidence.made import laid_beside
 from sfumato.evidence.run import measure
 from sfumato.pipeline.fitting import Fitted, fit
 from sfumato.pipeline.histories import compare_histories, history_of
+from sfumato.pipeline.methods.task import positions
 from sfumato.pipeline.population import population_counter
 from sfumato.pipeline.remaking import Shadow, made_again
 from sfumato.pipeline.snapshot import IDENTITY, UNIT, Snapshot, part_of
@@ -125,6 +126,7 @@ def compare(
         finer=fitted.finer if fitted.anonymized is not None and local is None else None,
         suppressible=_suppressible(fitted),
         tight=_tight(fitted, local),
+        tree=partial(_tree, fitted),
         groups=policy.groups,
         record=nobody if people is None else people.record,
     )
@@ -194,6 +196,12 @@ def _tight(fitted: Fitted, local: LocalRecoding | None) -> tuple[str, ...]:
     if local is None or plan is None or plan.method != "partition":
         return ()
     return tuple(column for column, axis in local.axes.items() if axis.free)
+
+
+def _tree(fitted: Fitted, column: str, values: pl.Series) -> NDArray[np.int64] | None:
+    """The labels of values of the snapshot at each level of the hierarchy that a model has of a column."""
+    scale = None if fitted.anonymized is None else fitted.anonymized.scales.get(column)
+    return None if scale is None or scale.tree is None else scale.tree[:, positions(values, scale.values)]
 
 
 def _offered(fitted: Fitted) -> float:

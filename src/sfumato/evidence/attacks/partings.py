@@ -15,6 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sfumato.evidence.attacks.spreads import Close, Scale, Tail, well_spread_chances
+
 #: A share that a whole number of people has by definition may be a little more by rounding.
 _ROUNDING = 1e-9
 #: Steps in which what an entropy may lack is added up, each value's rounded down.
@@ -25,24 +27,38 @@ _BINS = 1000
 class Promise:
     """At least ``least`` values of a column in a class, none with more than a share ``most`` of people.
 
-    Their entropy is at least that of ``even`` equally frequent ones.
+    Their entropy is at least that of ``even`` equally frequent ones. ``tails`` and ``close`` ask more of
+    which values are how frequent.
     """
 
     least: int = 1
     most: float = 1.0
     even: float = 1.0
+    tails: tuple[Tail, ...] = ()
+    close: tuple[Close, ...] = ()
 
     def both(self, other: Promise) -> Promise:
         """The stricter of two."""
-        return Promise(max(self.least, other.least), min(self.most, other.most), max(self.even, other.even))
+        return Promise(
+            max(self.least, other.least),
+            min(self.most, other.most),
+            max(self.even, other.even),
+            (*self.tails, *other.tails),
+            (*self.close, *other.close),
+        )
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the chance that it is broken adds up value by value, as :func:`breaks` does."""
+        return not self.tails and not self.close
 
     @property
     def heaviest(self) -> float:
-        """No value with at most this share of people breaks it, but for there being too few values.
+        """No value with at most this share of people breaks it, but for too few values or their distance.
 
         Values of which none has more than 1 / l have an entropy of ln l at least.
         """
-        return min(self.most, 1 / self.even)
+        return min(self.most, 1 / self.even, *(tail.heaviest for tail in self.tails))
 
     def cap(self, people: int) -> int:
         """How many of some people may have one value."""
@@ -60,12 +76,17 @@ class Promise:
         shares = most <= (self.most + _ROUNDING) * people
         return np.asarray((values >= self.least) & shares & (even | (self.even <= 1)), dtype=bool)
 
-    def kept_by(self, shares: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether probabilities, shape (people, values), keep it; impossible values do not count."""
+    def kept_by(
+        self, shares: NDArray[np.float64], values: NDArray[np.int64], scale: Scale
+    ) -> NDArray[np.bool_]:
+        """Whether probabilities of values, shape (people, values), keep it; impossible ones do not count."""
         possible = (shares > _ROUNDING).sum(axis=1) >= self.least
         entropy = -np.where(shares > 0, shares * np.log(np.maximum(shares, _ROUNDING)), 0.0).sum(axis=1)
         even = entropy >= math.log(self.even) - _ROUNDING
-        return np.asarray(possible & even & (shares.max(axis=1) <= self.most + _ROUNDING), dtype=bool)
+        kept = possible & even & (shares.max(axis=1) <= self.most + _ROUNDING)
+        if not self.adds_up:
+            kept &= well_spread_chances(scale, values, shares, self.tails, self.close)
+        return np.asarray(kept, dtype=bool)
 
 
 def breaks(contents: Iterable[int], drawn: int, promise: Promise) -> float:
