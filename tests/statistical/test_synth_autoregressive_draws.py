@@ -6,7 +6,6 @@ drawing is tested.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,14 +30,27 @@ class Exact:
 
     joint: NDArray[np.float64]
 
-    def scores(self, place: int, codes: NDArray[np.int32], seen: Sequence[int]) -> NDArray[np.float32]:
-        kept = [*seen, place]
-        gone = tuple(axis for axis in range(3) if axis not in kept)
-        table = self.joint.sum(axis=gone, keepdims=True)
-        index = [codes[:, axis] if axis in seen else np.zeros(len(codes), dtype=int) for axis in range(3)]
-        table = np.moveaxis(table, place, -1)
-        index.pop(place)
-        return np.log(table[tuple(index)] + 1e-30).astype(np.float32)
+    def begun(self, rows: int) -> Known:
+        return Known(self.joint, np.zeros((rows, 3), dtype=np.int32), [])
+
+
+@dataclass(frozen=True)
+class Known:
+    """Rows of which some fields are told."""
+
+    joint: NDArray[np.float64]
+    codes: NDArray[np.int32]
+    seen: list[int]
+
+    def tell(self, place: int, codes: NDArray[np.int32]) -> None:
+        self.codes[:, place] = codes
+        self.seen.append(place)
+
+    def scores(self, place: int, rows: slice) -> NDArray[np.float32]:
+        gone = tuple(axis for axis in range(3) if axis not in (*self.seen, place))
+        table = np.moveaxis(self.joint.sum(axis=gone, keepdims=True), place, -1)
+        index = [self.codes[rows, axis] for axis in range(3) if axis != place]
+        return np.log(table[tuple(index)] + 1e-30).astype(np.float32).T
 
 
 def drawer(any_order: bool) -> Drawer:
@@ -102,3 +114,25 @@ def test_a_broken_order_shows() -> None:
     only = np.zeros_like(JOINT)
     only[:, :, 2] = JOINT[:, :, 2]
     assert fits(free, only) < ALPHA
+
+
+@pytest.mark.parametrize("far", [0.0, 900.0, -900.0])
+def test_very_many_codes_by_stretches(far: float) -> None:
+    """More codes than stretches divide; some cannot be; scores of any height."""
+    random = np.random.default_rng(5)
+    shares = random.dirichlet(np.full(717, 0.3))
+    shares[random.random(717) < 0.2] = 0
+    scores = np.where(shares > 0, np.log(np.maximum(shares, 1e-300)), -np.inf) + far
+    columns = np.repeat(scores.astype(np.float32)[:, None], ROWS, axis=1)
+    drawn = draws._chosen(draws._shares(columns), random)
+    counts = np.bincount(drawn, minlength=717)
+    assert counts[shares == 0].sum() == 0
+    often = shares / shares.sum() * ROWS >= 5
+    pooled = np.append(counts[often], counts[~often].sum())
+    expected = np.append(shares[often], shares[~often].sum()) / shares.sum() * ROWS
+    assert chisquare(pooled, expected).pvalue > ALPHA
+
+
+def test_the_last_that_can_be_is_met_at_the_very_end() -> None:
+    shares = np.repeat(np.array([[0.1], [0.2], [0.0]], dtype=np.float32), 3, axis=1)
+    assert draws._met(shares, np.array([0.0, 0.4, 1.0])).tolist() == [0, 1, 1]

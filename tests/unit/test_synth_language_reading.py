@@ -125,3 +125,22 @@ def test_a_reader_that_takes_rows_for_others_is_caught(monkeypatch: pytest.Monke
     monkeypatch.setattr(NeoX, "split", lambda self, parents, split=NeoX.split: split(self, parents.flip(0)))
     with pytest.raises(AssertionError):
         test_chances_are_those_of_the_model_step_by_step(neox(24, 3, 3), False)
+
+
+def test_tokens_are_drawn_by_their_chances_and_none_that_is_forbidden() -> None:
+    """Fails by chance with probability 1e-6."""
+    from scipy.stats import chisquare
+
+    from sfumato.synth.language.writing import _drawn
+
+    chances = np.array([[0.5, 0.0], [0.0, 0.1], [0.3, 0.9], [0.2, 0.0]])
+    with np.errstate(divide="ignore"):
+        logits = (np.log(chances) + np.array([900, -900])).astype(np.float32)
+    which = np.repeat([0, 1], 30_000)
+    drawn = _drawn(logits, which, np.random.default_rng(0).random(len(which)))
+    for column in (0, 1):
+        counts, there = np.bincount(drawn[which == column], minlength=4), chances[:, column] > 0
+        assert counts[~there].sum() == 0
+        assert chisquare(counts[there], chances[there, column] * 30_000).pvalue > 1e-6
+    ends = _drawn(logits, np.array([0, 1]), np.array([1.0, 1.0]))
+    assert ends.tolist() == [3, 2]

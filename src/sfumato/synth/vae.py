@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from sfumato.synth.networks.vae_latents import Mixture
 
 _AT_ONCE = 8192
+#: And made: their scores are near at hand while codes are drawn.
+_MADE_AT_ONCE = 2048
 #: Made rows among which those with what is given are looked for.
 _POOL = 16_384
 _FEWEST_STEPS = 600
@@ -96,8 +98,10 @@ class VaeModel:
         made = np.empty((rows, len(self._fields)), dtype=np.int32, order="F")
         _check(given)
         with seeded(bytes(32)), torch.no_grad():
-            for at in range(0, rows, _AT_ONCE):
-                some = slice(at, min(rows, at + _AT_ONCE))
+            # Each lot with something given looks among many of its own.
+            lot = _AT_ONCE if given else _MADE_AT_ONCE
+            for at in range(0, rows, lot):
+                some = slice(at, min(rows, at + lot))
                 wanted = {place: one if one.dtype == np.bool_ else one[some] for place, one in given.items()}
                 self._make(made[some], random, wanted)
         return made

@@ -92,10 +92,11 @@ class Values:
             places = places.copy()
             places[other] = drawn
         table = pl.Series(self.name, self.values, dtype=_plain(pl.Series(dtype=self.dtype)).dtype)
-        inside = pl.Series(np.where(places < len(table), places, -1)).replace(-1, None)
         if not len(table):
             return pl.Series(self.name, [None] * len(places), dtype=self.dtype)
-        return table.gather(inside.cast(pl.UInt32)).alias(self.name).cast(self.dtype)
+        # Whatever stands behind the values is missing.
+        known = table.extend_constant(None, self.field.size - len(table))
+        return known.gather(places).cast(self.dtype)
 
     def within(self, wanted: Wanted) -> tuple[Values, NDArray[np.bool_]]:
         """Values are wanted one by one."""
@@ -159,11 +160,16 @@ class Numbers:
         asked = np.where(gone, bins.code[0], codes)
         begins = np.searchsorted(bins.code, np.arange(len(bins.starts) + 2))
         first, last = begins[asked], begins[asked + 1] - 1
-        total = np.append(0.0, np.cumsum(bins.weight))
-        places = total[first] + random.random(len(codes)) * (total[last + 1] - total[first])
-        piece = np.clip(np.searchsorted(total, places, side="right") - 1, first, last)
+        if (first == last).all():
+            piece = first
+        else:
+            total = np.append(0.0, np.cumsum(bins.weight))
+            places = total[first] + random.random(len(codes)) * (total[last + 1] - total[first])
+            piece = np.clip(np.searchsorted(total, places, side="right") - 1, first, last)
         low, high = bins.low[piece], bins.high[piece]
-        if self.scale.whole:
+        if (low == high).all():
+            ticks = low
+        elif self.scale.whole:
             ticks = np.minimum(low + (random.random(len(codes)) * (high - low + 1)).astype(np.int64), high)
         else:
             ticks = low + random.random(len(codes)) * (high - low)

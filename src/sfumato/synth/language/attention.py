@@ -1,4 +1,4 @@
-"""Attention of one new token of each prefix to those before it, compiled.
+"""Steps of a language model for one new token of each prefix, compiled.
 
 A column of each array is a prefix: what is done for one is done for many at once.
 """
@@ -15,10 +15,16 @@ def picked(
     table: NDArray[np.float32], columns: NDArray[np.int64], found: NDArray[np.float32]
 ) -> None:  # pragma: no cover - compiled
     """Some columns of a table, into as many rows of ``found``."""
+    # Unsigned, so that none counts from the end.
+    wanted = columns.astype(np.uint32)
+    alike = (columns == columns[0]).all()
     for row in range(table.shape[0]):
         line, new = table[row], found[row]
-        for place in range(len(columns)):
-            new[place] = line[columns[place]]
+        if alike:
+            new[: len(wanted)] = line[wanted[0]]
+        else:
+            for place in range(len(wanted)):
+                new[place] = line[wanted[place]]
 
 
 @njit(cache=True)
@@ -47,47 +53,120 @@ def turn(
                 other[row] = second * cos[low + half, at] + first * sin[low + half, at]
 
 
-@njit(cache=True, fastmath={"contract"})
-def scored(
-    query: NDArray[np.float32], known: NDArray[np.float32], heads: int
-) -> NDArray[np.float32]:  # pragma: no cover - compiled
-    """The products of a query and all keys, shape (places, heads, prefixes).
+@njit(cache=True, fastmath={"contract", "reassoc", "arcp"})
+def normed(
+    state: NDArray[np.float32], least: float, found: NDArray[np.float32]
+) -> None:  # pragma: no cover - compiled
+    """Numbers less their mean, by their deviation (layer norm without weights), and then a row of ones.
 
     Args:
-        query: shape (width, prefixes).
+        state: shape (width, prefixes).
+        least: what is added to the variance.
+        found: shape (width + 1, prefixes), written.
+    """
+    width, prefixes = state.shape
+    mean, spread = np.zeros(prefixes, dtype=np.float32), np.zeros(prefixes, dtype=np.float32)
+    for part in range(width):
+        line = state[part]
+        for row in range(prefixes):
+            mean[row] += line[row]
+    for row in range(prefixes):
+        mean[row] /= np.float32(width)
+    for part in range(width):
+        line = state[part]
+        for row in range(prefixes):
+            spread[row] += (line[row] - mean[row]) * (line[row] - mean[row])
+    for row in range(prefixes):
+        spread[row] = np.float32(1) / np.sqrt(spread[row] / np.float32(width) + np.float32(least))
+    for part in range(width):
+        line, new = state[part], found[part]
+        for row in range(prefixes):
+            new[row] = (line[row] - mean[row]) * spread[row]
+    found[width] = 1
+
+
+@njit(cache=True, fastmath={"contract", "arcp", "nsz"})
+def attended(
+    query: NDArray[np.float32], known: NDArray[np.float32], there: NDArray[np.bool_], heads: int
+) -> None:  # pragma: no cover - compiled
+    """Values by the softmax of the products of a query and their keys, in the query's place.
+
+    Args:
+        query: shape (width or more, prefixes).
         known: keys and, after them, values, shape (places, twice the width, prefixes).
+        there: which of them are there at all, shape (places, prefixes); without rows if all are. The first
+            always is.
     """
     places, prefixes = known.shape[0], known.shape[2]
-    size = len(query) // heads
-    found = np.zeros((places, heads, prefixes), dtype=np.float32)
-    for place in range(places):
-        for head in range(heads):
-            scores = found[place, head]
-            for part in range(head * size, head * size + size):
-                one, other = query[part], known[place, part]
-                for row in range(prefixes):
-                    scores[row] += one[row] * other[row]
-    return found
-
-
-@njit(cache=True, fastmath={"contract"})
-def mixed(
-    shares: NDArray[np.float32], known: NDArray[np.float32]
-) -> NDArray[np.float32]:  # pragma: no cover - compiled
-    """The sums of values by their shares, shape (width, prefixes).
-
-    Args:
-        shares: shape (places, heads, prefixes).
-        known: keys and, after them, values, shape (places, twice the width, prefixes).
-    """
-    places, heads, prefixes = shares.shape
     width = known.shape[1] // 2
     size = width // heads
-    found = np.zeros((width, prefixes), dtype=np.float32)
-    for part in range(width):
-        total = found[part]
+    scores = np.empty((places, prefixes), dtype=np.float32)
+    most, total = np.empty(prefixes, dtype=np.float32), np.empty(prefixes, dtype=np.float32)
+    powers = np.empty(prefixes, dtype=np.int32)
+    twos = powers.view(np.float32)
+    for head in range(heads):
+        first = head * size
         for place in range(places):
-            share, value = shares[place, part // size], known[place, width + part]
+            line = scores[place]
+            line[:] = 0
+            # A head has an even number of numbers: two in a go are fewer stores.
+            for part in range(first, first + size, 2):
+                one, other = query[part], query[part + 1]
+                key, next_key = known[place, part], known[place, part + 1]
+                for row in range(prefixes):
+                    line[row] += one[row] * key[row] + other[row] * next_key[row]
+            if len(there):
+                here = there[place]
+                for row in range(prefixes):
+                    line[row] = line[row] if here[row] else np.float32(-np.inf)
+            if place == 0:
+                most[:] = line
             for row in range(prefixes):
-                total[row] += share[row] * value[row]
+                most[row] = line[row] if line[row] > most[row] else most[row]
+        total[:] = 0
+        for place in range(places):
+            line = scores[place]
+            # The exponential: of a whole power of two, and a polynomial for the rest (as Cephes has it).
+            for row in range(prefixes):
+                under = max(line[row] - most[row], np.float32(-87))
+                whole = np.int32(under * np.float32(1.4426950408889634) - np.float32(0.5))
+                rest = under - np.float32(whole) * np.float32(0.693359375)
+                rest += np.float32(whole) * np.float32(2.12194440e-4)
+                found = np.float32(1.3981999507e-3) + rest * np.float32(1.9875691500e-4)
+                found = np.float32(4.1665795894e-2) + rest * (np.float32(8.3334519073e-3) + rest * found)
+                found = np.float32(0.5) + rest * (np.float32(1.6666665459e-1) + rest * found)
+                line[row] = np.float32(1) + rest * (np.float32(1) + rest * found)
+                powers[row] = (whole + np.int32(127)) << np.int32(23)
+            for row in range(prefixes):
+                line[row] *= twos[row]
+                total[row] += line[row]
+        for part in range(first, first + size):
+            seen = query[part]
+            seen[:] = 0
+            for place in range(places):
+                line, value = scores[place], known[place, width + part]
+                for row in range(prefixes):
+                    seen[row] += line[row] * value[row]
+            for row in range(prefixes):
+                seen[row] /= total[row]
+
+
+@njit(cache=True)
+def chosen(
+    shares: NDArray[np.float32], which: NDArray[np.int64], uniform: NDArray[np.float64]
+) -> NDArray[np.int64]:  # pragma: no cover - compiled
+    """For each of ``which`` columns of shares one of the rows, by shares that need not add up to one."""
+    total = np.zeros(len(which))
+    for line in shares:
+        for row in range(len(which)):
+            total[row] += line[which[row]]
+    found = np.zeros(len(which), dtype=np.int64)
+    heap = np.zeros(len(which))
+    for row in range(len(which)):
+        # Below the sum, even by rounding: else the last would be drawn, which may be forbidden.
+        total[row] = min(uniform[row] * total[row], np.nextafter(total[row], 0.0))
+    for line in shares:
+        for row in range(len(which)):
+            heap[row] += line[which[row]]
+            found[row] += heap[row] <= total[row]
     return found

@@ -86,25 +86,27 @@ class NeoX:
     """A GPT-NeoX of few tokens on a CPU, whose layers take attention and perceptron side by side.
 
     Such a perceptron sees nothing but what its layer is given: in the first layer all but attention hangs on
-    the token alone, and is worked out once for each. In the last layer only the last token asks. What a token
-    asks and is asked by stands in columns, one for each prefix; what it becomes in rows.
+    the token alone, and is worked out once for each. In the last layer only the last token asks. All numbers
+    stand in columns, one for each prefix. Norms differ in their weights alone, which are put into the weights
+    of what follows; biases are the weights of a one at the end of each column.
     """
 
     def __init__(self, network: Any, longest: int) -> None:
         import torch
 
         config, body = network.config, network.gpt_neox
-        self._head = network.get_output_embeddings().weight
-        self.device = self._head.device
-        self._norm, self._heads = body.final_layer_norm, config.num_attention_heads
-        self._layers = [_Layer(one, self._heads) for one in body.layers]
+        head = network.get_output_embeddings()
+        self.device = head.weight.device
+        self._width, self._heads = config.hidden_size, config.num_attention_heads
+        self._least = config.layer_norm_eps
         with torch.inference_mode():
-            embedded, first = body.embed_in.weight, self._layers[0]
-            self._table = first.states(first.before(embedded)).numpy()
-            self._beside = first.beside(embedded)
+            self._layers = [_Layer(one, self._heads) for one in body.layers]
+            self._head = _after(body.final_layer_norm, head)
+            embedded = body.embed_in.weight.T.contiguous()
+            states, self._beside = self._layers[0].of_token(embedded, self._normed(embedded))
+            self._keys, self._queries = states[self._width :].numpy(), states[: self._width].numpy()
             turns = body.rotary_emb(embedded, torch.arange(longest)[None])
         self._turns = [np.ascontiguousarray(one[0].numpy().T) for one in turns]
-        self._width = config.hidden_size
         #: Of each layer the keys and, after them, values, shape (places, twice the width, prefixes).
         self._known = [np.empty((longest, 2 * self._width, 1), dtype=np.float32) for _ in self._layers]
         #: Which tokens were there at all, shape (places, prefixes).
@@ -129,9 +131,10 @@ class NeoX:
         self._make_room(self._read + new)
         self._there[self._read : self._read + new] = True if there is None else there.numpy().T
         self._all_there &= there is None
+        said = np.ascontiguousarray(tokens.numpy().T)
         for place in range(new):
-            last = self._step(tokens[:, place], asks=place == new - 1)
-        return torch.nn.functional.linear(self._norm(last), self._head[asked])
+            last = self._step(said[place], asks=place == new - 1)
+        return torch.mm(self._head[asked], self._normed(last)).T
 
     def _make_room(self, places: int) -> None:
         """Where rows go on for different lengths, they take more places than any has tokens."""
@@ -144,49 +147,52 @@ class NeoX:
                 for one in self._known
             ]
 
-    def _step(self, tokens: Any, asks: bool) -> Any:
+    def _normed(self, state: Any) -> Any:
+        import torch
+
+        from sfumato.synth.language.attention import normed
+
+        found = np.empty((len(state) + 1, state.shape[1]), dtype=np.float32)
+        normed(state.numpy(), self._least, found)
+        return torch.from_numpy(found)
+
+    def _step(self, tokens: NDArray[np.int64], asks: bool) -> Any:
         """One token of each prefix; what it becomes after all layers, if it asks."""
         import torch
 
-        from sfumato.synth.language import attention
+        from sfumato.synth.language.attention import attended, picked, turn
 
         at, width = self._read, self._width
         self._read += 1
         positions = np.full(len(tokens), at)
+        there = self._there[:0] if self._all_there else self._there[: self._read]
         if not self._all_there:
-            positions = np.maximum(self._there[: self._read].sum(axis=0) - 1, 0)
-        state = None
+            positions = np.maximum(there.sum(axis=0) - 1, 0)
+        size = width // self._heads
+        state: Any = None
         for layer, known in zip(self._layers, self._known, strict=True):
             answers = asks or layer is not self._layers[-1]
-            query = np.empty((width, len(tokens)), dtype=np.float32)
+            query = np.empty((width + 1, len(tokens)), dtype=np.float32)
             if state is None:
-                attention.picked(self._table[width:], tokens.numpy(), known[at])
+                picked(self._keys, tokens, known[at])
                 if answers:
-                    attention.picked(self._table[:width], tokens.numpy(), query)
-                    beside = torch.nn.functional.embedding(tokens, self._beside)
+                    picked(self._queries, tokens, query)
+                    beside = np.empty((width, len(tokens)), dtype=np.float32)
+                    picked(self._beside, tokens, beside)
+                    state = torch.from_numpy(beside)
             else:
-                given = layer.before(state)
-                layer.states(given, slice(width, None), known[at])
+                given = self._normed(state)
+                layer.keys(given, known[at])
                 if answers:
-                    layer.states(given, slice(width), query)
-                    beside = layer.beside(state)
-            attention.turn(known[at, :width], width // self._heads, positions, *self._turns)
+                    layer.queries(given, query[:width])
+                    layer.add_beside(given, state)
+            turn(known[at, :width], size, positions, *self._turns)
             if answers:
-                attention.turn(query, width // self._heads, positions, *self._turns)
-                state = torch.addmm(beside, self._seen(query, known[: self._read]).T, layer.dense.T)
+                turn(query[:width], size, positions, *self._turns)
+                attended(query, known[: self._read], there, self._heads)
+                query[width] = 1
+                state.addmm_(layer.dense, torch.from_numpy(query))
         return state
-
-    def _seen(self, query: NDArray[np.float32], known: NDArray[np.float32]) -> Any:
-        """Attention: values by the softmax of scores, shape (width, prefixes)."""
-        import torch
-
-        from sfumato.synth.language import attention
-
-        scores = attention.scored(query, known, self._heads)
-        if not self._all_there:
-            scores[np.broadcast_to(~self._there[: self._read, None], scores.shape)] = -np.inf
-        shares = torch.from_numpy(scores).softmax(0).numpy()
-        return torch.from_numpy(attention.mixed(shares, known))
 
 
 class _Layer:
@@ -195,26 +201,55 @@ class _Layer:
     def __init__(self, layer: Any, heads: int) -> None:
         import torch
 
-        attention = layer.attention
-        self.before, self._after = layer.input_layernorm, layer.post_attention_layernorm
-        self._mlp = layer.mlp
-        self.dense, self._bias = attention.dense.weight.detach(), attention.dense.bias
-        states = attention.query_key_value
-        width = self.dense.shape[0]
-        bias = torch.zeros(3 * width) if states.bias is None else states.bias.detach()
-        weights = torch.cat([states.weight.detach(), bias[:, None]], 1)
-        weights = weights.unflatten(0, (heads, 3, -1)).transpose(0, 1).reshape(3 * width, -1)
-        weights[:width] *= attention.scaling
-        self._weights, self._base = weights[:, :-1].contiguous(), weights[:, -1:].contiguous()
+        attention, mlp = layer.attention, layer.mlp
+        width = attention.dense.weight.shape[0]
+        states = _after(layer.input_layernorm, attention.query_key_value)
+        states = states.unflatten(0, (heads, 3, -1)).transpose(0, 1).reshape(3 * width, -1)
+        states[:width] *= attention.scaling
+        self._queries, self._keys = states[:width].contiguous(), states[width:].contiguous()
+        self._inner, self._act = _after(layer.post_attention_layernorm, mlp.dense_h_to_4h), mlp.act
+        self._outer = mlp.dense_4h_to_h.weight
+        bias = sum(
+            torch.zeros(width) if one.bias is None else one.bias
+            for one in (attention.dense, mlp.dense_4h_to_h)
+        )
+        #: The weights of attention, and all that is added besides.
+        self.dense = torch.cat([attention.dense.weight, bias[:, None]], 1)
 
-    def states(self, before: Any, rows: slice = slice(None), into: NDArray[np.float32] | None = None) -> Any:
-        """Queries, in units of the scores, keys and values, shape (3 times width, prefixes), or some rows."""
+    def of_token(self, embedded: Any, given: Any) -> tuple[Any, NDArray[np.float32]]:
+        """What the first layer makes of each token alone: queries, keys and values; what is beside them."""
         import torch
 
-        out = None if into is None else torch.from_numpy(into)
-        return torch.addmm(self._base[rows], self._weights[rows], before.T, out=out)
+        beside = embedded.clone()
+        self.add_beside(given, beside)
+        return torch.mm(torch.cat([self._queries, self._keys]), given), beside.numpy()
 
-    def beside(self, given: Any) -> Any:
-        """What the layer makes of what it is given, but for attention, shape (prefixes, width)."""
-        found = given + self._mlp(self._after(given))
-        return found if self._bias is None else found + self._bias
+    def keys(self, given: Any, into: NDArray[np.float32]) -> None:
+        """Keys and, after them, values, shape (twice the width, prefixes)."""
+        _product(self._keys, given, into)
+
+    def queries(self, given: Any, into: NDArray[np.float32]) -> None:
+        """Queries, in units of the scores, shape (width, prefixes)."""
+        _product(self._queries, given, into)
+
+    def add_beside(self, given: Any, state: Any) -> None:
+        """Add what the layer makes of what it is given, but for attention."""
+        import torch
+
+        state.addmm_(self._outer, self._act(torch.mm(self._inner, given)))
+
+
+def _product(weights: Any, given: Any, into: NDArray[np.float32]) -> None:
+    import torch
+
+    torch.mm(weights, given, out=torch.from_numpy(into))
+
+
+def _after(norm: Any, linear: Any) -> Any:
+    """The weights of a linear layer and, in the last column, its bias, for numbers normed without weights."""
+    import torch
+
+    bias = linear.weight @ norm.bias
+    if linear.bias is not None:
+        bias = bias + linear.bias
+    return torch.cat([linear.weight * norm.weight, bias[:, None]], 1)

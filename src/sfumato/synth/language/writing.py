@@ -199,18 +199,22 @@ def _write(
     writer.all_say(trie.stem)
     at = np.full(writer.rows, trie.root, dtype=np.int64)
     while (at >= 0).any():
-        logits = writer.ask(trie.asked) / np.float32(temperature)
+        logits = writer.ask(trie.asked).T / np.float32(temperature)
         uniform = random.random(writer.rows)
         edges = np.full(writer.rows, -1, dtype=np.int64)
         for node in np.unique(at[at >= 0]):
             rows = np.flatnonzero(at == node)
             begin, end = trie.starts[node], trie.starts[node + 1]
             # Rows of one prefix stand at one node.
-            prefixes, which = np.unique(writer.prefix[rows], return_inverse=True)
-            some = logits[np.ix_(prefixes, trie.places[begin:end])]
+            here = np.zeros(logits.shape[1], dtype=bool)
+            here[writer.prefix[rows]] = True
+            which = (np.cumsum(here) - 1)[writer.prefix[rows]]
+            some = logits[trie.places[begin:end]]
+            if not here.all():
+                some = some[:, here]
             if allowed is not None:
                 every = _log_sum(some)
-                some[:, ~allowed[begin:end]] = -np.inf
+                some[~allowed[begin:end]] = -np.inf
                 shares[rows] += (_log_sum(some) - every)[which]
             edges[rows] = begin + _drawn(some, which, uniform[rows])
         writer.say(trie.stretches, trie.lengths, edges)
@@ -232,9 +236,9 @@ def _write_text(
     going = np.ones(writer.rows, dtype=bool)
     ones = np.ones(len(may), dtype=np.int64)
     while going.any():
-        logits = writer.ask(may)[writer.prefix] / np.float32(temperature)
+        logits = writer.ask(may).T[:, writer.prefix] / np.float32(temperature)
         # A token that is longer than what is left cannot be written; the end always can.
-        logits[letters[may][None, :] > left[:, None]] = -np.inf
+        logits[letters[may][:, None] > left] = -np.inf
         drawn = _drawn(logits, np.arange(writer.rows), random.random(writer.rows))
         writer.say(may[:, None], ones, np.where(going, drawn, -1))
         tokens = may[drawn]
@@ -248,18 +252,16 @@ def _write_text(
 def _drawn(
     logits: NDArray[np.float32], which: NDArray[np.int64], uniform: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """For each of ``which`` rows of logits one of the columns, by their softmax."""
-    weights = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    edges = np.cumsum(weights, axis=1)
-    # Below the sum even where rounding makes it equal: else the last would be drawn, which may be forbidden.
-    target = np.minimum(uniform * edges[which, -1], np.nextafter(edges[which, -1], 0))
-    drawn: NDArray[np.int64] = (edges[which] <= target[:, None]).sum(axis=1)
+    """For each of ``which`` columns of logits one of the rows, by their softmax."""
+    from sfumato.synth.language.attention import chosen
+
+    drawn: NDArray[np.int64] = chosen(np.exp(logits - logits.max(axis=0)), which, uniform)
     return drawn
 
 
 def _log_sum(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    most = logits.max(axis=1)
-    total: NDArray[np.float64] = most + np.log(np.exp(logits.astype(np.float64) - most[:, None]).sum(axis=1))
+    most = logits.max(axis=0)
+    total: NDArray[np.float64] = most + np.log(np.exp(logits.astype(np.float64) - most).sum(axis=0))
     return total
 
 

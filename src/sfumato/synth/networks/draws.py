@@ -7,6 +7,7 @@ are drawn for each one and one of them is chosen by how well it fits (sampling, 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,17 +22,31 @@ from sfumato.synth.coded import Field, Given
 #: Weights by name.
 Arrays = Mapping[str, NDArray[Any]]
 
-_AT_ONCE = 8192
-_SCORES_AT_ONCE = 2**22
+_AT_ONCE = 2048
+#: Scores that are worked out in one go: as many as a processor has at hand.
+_SCORES_AT_ONCE = 2**19
 _CANDIDATES = 32
 _MANY = 512
+_STRETCH = 64
+#: Scores beyond are near the end of what the exponential of a number of 32 bits can be.
+_FAR = 20
+
+
+class Told(Protocol):
+    """Rows of which some fields are told, one after another."""
+
+    def tell(self, place: int, codes: NDArray[np.int32]) -> None:
+        """The codes of one more field, shape (rows,)."""
+
+    def scores(self, place: int, rows: slice) -> NDArray[np.float32]:
+        """Logarithms of a field's probabilities but for a constant a row, (size, rows), by what was told."""
 
 
 class Scores(Protocol):
     """What is learned of fields, as arithmetic on codes."""
 
-    def scores(self, place: int, codes: NDArray[np.int32], seen: Sequence[int]) -> NDArray[np.float32]:
-        """Logarithms of a field's probabilities but for a constant a row, (rows, size), from fields seen."""
+    def begun(self, rows: int) -> Told:
+        """So many rows of which nothing is told."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +108,12 @@ class Drawer:
                     p: fixed if fixed.dtype == np.bool_ else fixed[begin:end] for p, fixed in given.items()
                 }
                 made[begin:end] = self._bound(end - begin, many, order[:bound], random, part)
-        for step in range(bound, len(order)):
-            self._draw(made, order, step, random, None)
+        told = self.network.begun(count)
+        for place in order[:bound]:
+            told.tell(place, made[:, place])
+        for place in order[bound:]:
+            self._draw(made, told, place, random, None)
+            told.tell(place, made[:, place])
         return made
 
     def _ordered(self, given: Given) -> tuple[int, ...]:
@@ -114,46 +133,46 @@ class Drawer:
     ) -> NDArray[np.int32]:
         """Rows up to the last fixed field, each chosen among as many as there are candidates."""
         made = np.empty((count * many, len(self.fields)), dtype=np.int32, order="F")
-        weights = np.zeros(count * many)
-        for step, place in enumerate(order):
+        told, weights = self.network.begun(len(made)), np.zeros(len(made))
+        for place in order:
             fixed = given.get(place)
             if fixed is not None and fixed.dtype != np.bool_:
                 made[:, place] = np.repeat(fixed, many)
-                if many == 1:
-                    continue
                 fixed = made[:, place]
-            weights += self._draw(made, order, step, random, fixed)
+            if many > 1 or fixed is None or fixed.dtype == np.bool_:
+                weights += self._draw(made, told, place, random, fixed)
+            told.tell(place, made[:, place])
         if many == 1:
             return made
         fits = weights.reshape(count, many)
-        chosen = _chosen(np.exp(fits - fits.max(axis=1, keepdims=True)), random)
+        chosen = _chosen(np.exp((fits - fits.max(axis=1, keepdims=True)).T), random)
         rows: NDArray[np.int32] = made[np.arange(count) * many + chosen]
         return rows
 
     def _draw(
         self,
         made: NDArray[np.int32],
-        order: Sequence[int],
-        step: int,
+        told: Told,
+        place: int,
         random: np.random.Generator,
         fixed: NDArray[Any] | None,
     ) -> NDArray[np.float64]:
-        """Draw a field given those before it; the logarithm of how likely what is fixed was."""
-        place, size = order[step], self.fields[order[step]].size
+        """Draw a field given what was told; the logarithm of how likely what is fixed was."""
         likely = np.zeros(len(made))
-        for begin, end in _pieces(len(made), max(1, _SCORES_AT_ONCE // size)):
-            scores = self.network.scores(place, made[begin:end], order[:step])
-            shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+        for begin, end in _pieces(len(made), max(1, _SCORES_AT_ONCE // self.fields[place].size)):
+            scores = told.scores(place, slice(begin, end))
             if fixed is None:
-                made[begin:end, place] = _chosen(shares, random)
+                made[begin:end, place] = _chosen(_shares(scores), random)
                 continue
-            total = shares.sum(axis=1, dtype=np.float64)
+            shares = np.exp(scores - scores.max(axis=0))
+            total = shares.sum(axis=0, dtype=np.float64)
             if fixed.dtype == np.bool_:
-                allowed = np.where(fixed, np.maximum(shares, np.float32(1e-30)), np.float32(0))
-                made[begin:end, place] = _chosen(allowed, random)
-                met = allowed.sum(axis=1, dtype=np.float64)
+                shares = np.maximum(shares, np.float32(1e-30))
+                shares[~fixed] = 0
+                made[begin:end, place] = _chosen(shares, random)
+                met = shares.sum(axis=0, dtype=np.float64)
             else:
-                met = shares[np.arange(end - begin), fixed[begin:end]].astype(np.float64)
+                met = shares[fixed[begin:end], np.arange(end - begin)].astype(np.float64)
             likely[begin:end] = np.log(np.maximum(met, 1e-300) / total)
         return likely
 
@@ -163,25 +182,45 @@ def _pieces(count: int, most: int) -> Iterator[tuple[int, int]]:
         yield begin, min(count, begin + most)
 
 
-def _chosen(shares: NDArray[Any], random: np.random.Generator) -> NDArray[np.int64]:
-    """A column for each row, by shares that need not add up to one; never one whose share is zero.
+def _shares(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Exponentials of scores, of each column's scores less a number; the largest is far from both ends."""
+    likely = scores[scores[:, 0].argmax()]
+    if not (scores.max() < _FAR and likely.min() > -_FAR):
+        scores = scores - scores.max(axis=0)
+    found: NDArray[np.float32] = np.exp(scores)
+    return found
 
-    Of very many columns a stretch is drawn first, and then one of its columns: few sums are kept.
+
+def _chosen(shares: NDArray[Any], random: np.random.Generator) -> NDArray[np.int64]:
+    """A row for each column, by shares that need not add up to one; never one whose share is zero.
+
+    Of very many rows a stretch is drawn first, and then one of its rows: few sums are kept.
     """
-    if shares.shape[1] > _MANY:
-        width = math.isqrt(shares.shape[1])
-        begins = np.arange(0, shares.shape[1], width)
-        stretch = begins[_chosen(np.add.reduceat(shares, begins, axis=1), random)]
-        columns = stretch[:, None] + np.arange(width)
-        within = np.take_along_axis(shares, np.minimum(columns, shares.shape[1] - 1), axis=1)
-        within[columns >= shares.shape[1]] = 0
-        return np.asarray(stretch + _chosen(within, random), dtype=np.int64)
-    heaps = np.cumsum(shares, axis=1, dtype=np.float64)
-    # Below one by more than the last digit of a product: a draw never reaches the end of the heap.
-    marks = random.random(len(shares)) * (1 - 2**-50)
-    found: NDArray[np.int64] = (heaps <= (marks * heaps[:, -1])[:, None]).sum(axis=1)
-    last: NDArray[np.int64] = (heaps < heaps[:, -1:]).sum(axis=1)
-    return np.minimum(found, last)
+    size, count = shares.shape
+    if size <= _MANY:
+        return _met(shares, random.random((count,)))
+    whole = size - size % _STRETCH
+    sums = np.ones(_STRETCH, dtype=shares.dtype) @ shares[:whole].reshape(-1, _STRETCH, count)
+    if whole < size:
+        sums = np.vstack([sums, shares[whole:].sum(axis=0)])
+    stretch = _met(sums, random.random((count,)))
+    places = stretch[:, None] * _STRETCH + np.arange(_STRETCH)
+    within = shares[np.minimum(places, size - 1), np.arange(count)[:, None]].T
+    within[(places >= size).T] = 0
+    found: NDArray[np.int64] = stretch * _STRETCH + _met(within, random.random((count,)))
+    return found
+
+
+def _met(shares: NDArray[Any], marks: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The row of each column where its shares, from the first on, pass the mark's part of their sum."""
+    heaps = shares.astype(np.float64)
+    for before, heap in itertools.pairwise(heaps):
+        heap += before
+    # Below the sum: rounding could else lead behind the last share that is not zero.
+    at = np.minimum(marks * heaps[-1], np.nextafter(heaps[-1], 0.0))
+    kind = np.uint8 if len(heaps) < 256 else np.int64
+    found: NDArray[np.int64] = np.add.reduce((heaps <= at).view(np.uint8), axis=0, dtype=kind)
+    return found.astype(np.int64)
 
 
 def softened(counts: NDArray[np.int64], half: float = 0.5) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -79,7 +80,11 @@ def drawn(
     at = random.random(sums.shape[1], dtype=np.float32) * sums[-1]
     # At the very end of the scale rounding could find a code behind the last that can be.
     at = np.minimum(at, np.nextafter(sums[-1], np.float32(0)))
-    found: NDArray[np.int32] = np.add.reduce(sums <= at, axis=0, dtype=np.int32)
+    # Counted in bytes where a byte holds them.
+    count = np.uint8 if len(sums) < 256 else np.int32
+    found: NDArray[np.int32] = np.add.reduce((sums <= at).view(np.uint8), axis=0, dtype=count).astype(
+        np.int32
+    )
     return found
 
 
@@ -89,8 +94,8 @@ def _summed(scores: Numbers, allowed: NDArray[np.bool_] | None) -> Numbers:
         sums: Numbers = np.exp(scores)
         if allowed is not None:
             sums[~allowed] = 0
-        for code in range(1, len(sums)):
-            sums[code] += sums[code - 1]
+        for before, heap in itertools.pairwise(sums):
+            heap += before
     return sums
 
 

@@ -65,7 +65,7 @@ class Mixture:
 
     def sample(self, rows: int, random: np.random.Generator) -> Numbers:
         """Numbers of nobody, shape (rows, latent)."""
-        part = random.choice(len(self.weights), size=rows, p=self.weights)
+        part = random.choice(len(self.weights), size=rows, p=self.weights).astype(np.int16)
         draw = random.standard_normal((rows, self.means.shape[1]), dtype=np.float32)
         ends = np.cumsum(np.bincount(part, minlength=len(self.weights)))
         made = np.empty(draw.shape)
