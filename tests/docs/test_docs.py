@@ -26,6 +26,7 @@ from pages import GAP, PAGES, ROOT, anchors, blocks, commands, links, plain, unp
 from ruamel.yaml import YAML
 
 import sfumato
+from known_secrets import in_processes
 from sfumato.core.errors import CODES, InputError
 
 sys.path.insert(0, str(ROOT))
@@ -76,10 +77,10 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def environment() -> dict[str, str]:
-    """The environment of a reader: the package on the path, a terminal of ordinary width."""
+    """The environment of a reader: the package on the path, a terminal of ordinary width, known secrets."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SFUMATO_", "PYTEST_"))}
     path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", "")])
-    return kept | {"PATH": path, "COLUMNS": "100", "NO_COLOR": "1"}
+    return in_processes(kept | {"PATH": path, "COLUMNS": "100", "NO_COLOR": "1"})
 
 
 def shell(line: str, folder: Path) -> str:

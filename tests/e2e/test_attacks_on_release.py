@@ -23,6 +23,8 @@ from sfumato.policy.load import load_policy, policy_from
 from sfumato.project import Project
 from sfumato.release.account import DataFile
 
+pytestmark = pytest.mark.usefixtures("bare_documents")
+
 QUASI: dict[str, Any] = {"role": "quasi-identifier", "why": "known"}
 TOLD: dict[str, Any] = {"role": "insensitive", "sensitive": True, "why": "told in confidence"}
 FIVE = {"models": [{"model": "k-anonymity", "k": 5}], "suppression": 0.2}

@@ -63,6 +63,7 @@ def test_candidates_are_all_whom_every_release_allows(releases: list[Shown]) -> 
     assert picked.tolist() == [mine / max(1, n) for mine, n in zip(own, expected, strict=True)]
 
 
+@settings(deadline=None)
 @given(st.lists(st.booleans(), max_size=20))
 def test_runs_come_back(inside: list[bool]) -> None:
     flags = np.array(inside, dtype=bool)

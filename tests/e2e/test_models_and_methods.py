@@ -18,6 +18,8 @@ from sfumato.engines.local import LocalEngine
 from sfumato.pipeline import revisit
 from sfumato.transforms.suppress_items import SuppressItems
 
+pytestmark = pytest.mark.usefixtures("bare_documents")
+
 QUASI: dict[str, Any] = {"role": "quasi-identifier", "why": "known"}
 TOLD: dict[str, Any] = {"role": "insensitive", "sensitive": True, "why": "told in confidence"}
 BANDS = {"hierarchy": {"kind": "intervals", "widths": [5, 10, 20], "from": 20, "to": 60}}

@@ -16,6 +16,8 @@ import pytest
 import sfumato as sf
 from sfumato.engines.local import LocalEngine
 
+pytestmark = pytest.mark.usefixtures("bare_documents")
+
 QUASI: dict[str, Any] = {"role": "quasi-identifier", "why": "known"}
 TOLD: dict[str, Any] = {"role": "insensitive", "sensitive": True, "why": "told in confidence"}
 BANDS = {"hierarchy": {"kind": "intervals", "widths": [5, 10, 20], "from": 20, "to": 60}}

@@ -15,6 +15,8 @@ import sfumato as sf
 from sfumato.anonymity.partition.problem import Assignment, Problem
 from sfumato.pipeline.methods import partition as by_partition
 
+pytestmark = pytest.mark.usefixtures("bare_documents")
+
 QUASI: dict[str, Any] = {"role": "quasi-identifier", "why": "known"}
 COLUMNS = {
     "age": QUASI | {"hierarchy": {"kind": "intervals", "widths": [5, 10, 20], "from": 20, "to": 60}},

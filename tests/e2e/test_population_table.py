@@ -13,6 +13,8 @@ import pytest
 import sfumato as sf
 from sfumato.core.errors import SfumatoError
 
+pytestmark = pytest.mark.usefixtures("quick_documents")
+
 QUASI: dict[str, Any] = {"role": "quasi-identifier", "why": "known"}
 COLUMNS = {
     "age": QUASI | {"hierarchy": {"kind": "intervals", "widths": [10], "from": 20, "to": 60}},

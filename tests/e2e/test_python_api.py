@@ -13,6 +13,8 @@ import pytest
 import sfumato as sf
 from sfumato.demos.alcohol import people
 
+pytestmark = pytest.mark.usefixtures("quick_documents")
+
 POLICY: dict[str, Any] = {
     "sfumato": 1,
     "dataset": {"name": "survey", "source": {"path": "unused.csv"}, "target": "employ"},

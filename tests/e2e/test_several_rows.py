@@ -14,6 +14,8 @@ import pytest
 
 import sfumato as sf
 
+pytestmark = pytest.mark.usefixtures("bare_documents")
+
 QUASI: dict[str, Any] = {"role": "quasi-identifier", "why": "neighbours know it"}
 BANDS: dict[str, Any] = QUASI | {
     "hierarchy": {"kind": "intervals", "widths": [5, 10, 20, 40], "from": 20, "to": 60}

@@ -18,6 +18,8 @@ from sfumato.pipeline.methods import partition as by_partition
 from sfumato.pipeline.methods import people as methods_people
 from sfumato.pipeline.snapshot import UNIT
 
+pytestmark = pytest.mark.usefixtures("bare_documents")
+
 METHODS: dict[str, dict[str, Any]] = {
     "partition": {"method": "partition"},
     "free": {"method": "partition", "labels": "free"},

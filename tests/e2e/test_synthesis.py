@@ -297,7 +297,8 @@ def test_what_looks_at_values_before_the_charge_is_refused(run: Run) -> None:
 
 
 def test_under_a_budget_for_people_one_row_of_each_teaches(run: Run, table: pl.DataFrame) -> None:
-    written = policy("autoregressive", synthesis={"dp": BUDGET, "settings": {"steps": 2}})
+    settings = QUICK["autoregressive"] | {"steps": 2}
+    written = policy("autoregressive", synthesis={"dp": BUDGET, "settings": settings})
     written["dataset"]["subject"] = "name"
     several = table.with_columns(pl.Series("name", [f"{SECRET}-{number % 4500}" for number in range(ROWS)]))
     made = run(written, several).plan.synthesis

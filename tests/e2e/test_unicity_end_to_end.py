@@ -12,6 +12,8 @@ import pytest
 
 import sfumato as sf
 
+pytestmark = pytest.mark.usefixtures("bare_documents")
+
 WHO: dict[str, Any] = {"role": "direct-identifier", "why": "the customer's number"}
 LINKED = WHO | {"action": {"do": "pseudonymize", "domain": "customers"}}
 KNOWN: dict[str, Any] = {"role": "quasi-identifier", "why": "the shop's neighbours see it"}

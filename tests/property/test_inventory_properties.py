@@ -27,6 +27,7 @@ values = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(values)
 def test_figures_of_a_column_by_brute_force(column: list[Any]) -> None:
     measured, n = measure(pl.Series("x", column)), len(column)
@@ -40,6 +41,7 @@ def test_figures_of_a_column_by_brute_force(column: list[Any]) -> None:
     assert measured.unique == pytest.approx(sum(counts[value] == 1 for value in column) / n)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 6)), min_size=1, max_size=30))
 def test_unique_by_person_by_brute_force(rows: list[tuple[int, int]]) -> None:
     column, person = [row[0] for row in rows], np.array([row[1] for row in rows])
@@ -51,6 +53,7 @@ def test_unique_by_person_by_brute_force(rows: list[tuple[int, int]]) -> None:
 codes = st.lists(st.integers(0, 3), min_size=25, max_size=40)
 
 
+@settings(deadline=None)
 @given(codes, st.data())
 def test_dependence_by_brute_force(x: list[int], data: st.DataObject) -> None:
     mapped = data.draw(st.lists(st.integers(0, 3), min_size=4, max_size=4))
@@ -88,7 +91,7 @@ tables = st.integers(2, 5).flatmap(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(tables, st.booleans())
 def test_sets_by_brute_force(rows: list[tuple[Any, ...]], several: bool) -> None:
     """The best set of each size at most 4 is found, up to one that gains less than 1 % of the rows."""
@@ -141,6 +144,7 @@ def test_many_columns_stay_within_the_budget(monkeypatch: pytest.MonkeyPatch) ->
     assert max(found.unique_share for found in sets) >= 0.95
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 5), min_size=2, max_size=60),
     st.lists(st.integers(0, 5), min_size=60, max_size=60),
@@ -152,6 +156,7 @@ def test_information_by_brute_force(x: list[int], y: list[int]) -> None:
     assert information(np.array(x), np.array(y)) == pytest.approx(expected, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(st.lists(st.none() | st.floats(-100, 100), min_size=1, max_size=300))
 def test_bins_keep_values_together_in_order(column: list[float | None]) -> None:
     measured = measure(pl.Series("x", column, dtype=pl.Float64))
@@ -167,7 +172,7 @@ def test_bins_keep_values_together_in_order(column: list[float | None]) -> None:
 secret = st.text("qxzjkvw", min_size=6, max_size=12)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(secret, st.integers(0, 99), secret), min_size=1, max_size=40), st.booleans())
 def test_no_value_is_in_the_inventory(rows: list[tuple[str, int, str]], repeated: bool) -> None:
     rows = rows * (10 if repeated else 1)
@@ -201,7 +206,7 @@ def test_the_search_for_values_would_find_one() -> None:
     assert "qxzjkv" in quoted[0].evidence
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 50), st.text("abc", max_size=3)), min_size=1, max_size=40), st.randoms()
 )

@@ -206,6 +206,7 @@ def test_rows_of_codes_group_as_their_combination(codes: np.ndarray, widths: tup
     assert np.array_equal(sizes, totals)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=60))
 def test_combined_keys_are_equal_exactly_for_equal_tuples(tuples: list[tuple[int, int, int]]) -> None:
     columns = [np.array(column, dtype=np.int64) for column in zip(*tuples, strict=True)]
@@ -223,6 +224,7 @@ def test_combined_keys_do_not_overflow() -> None:
     assert len(set(keys.tolist())) == 3
 
 
+@settings(deadline=None)
 @given(hnp.arrays(np.int64, st.integers(0, 80), elements=st.integers(-(2**62), 2**62)), st.data())
 def test_groups_are_those_of_numpy(keys: np.ndarray, data) -> None:
     keys = np.concatenate([keys, keys[: len(keys) // 2]])

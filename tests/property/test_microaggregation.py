@@ -233,6 +233,7 @@ def test_class_values(pairs: list[tuple[int, int | None]], how: str) -> None:
             assert ours == pytest.approx(np.mean(held) if how == "mean" else np.median(held))
 
 
+@settings(deadline=None)
 @given(hnp.arrays(np.float64, st.integers(2, 30), elements=st.integers(0, 5).map(float)))
 def test_runs_of_one_column_do_not_overlap(values: np.ndarray) -> None:
     classes = univariate(values, 2)

@@ -97,6 +97,7 @@ def test_the_best_node_for_people_is_found(
     assert found.score == pytest.approx(min(score for _, score in rated), abs=1e-9)
 
 
+@settings(deadline=None)
 @given(
     hnp.arrays(np.int64, 12, elements=st.integers(0, 3)),
     hnp.arrays(np.int64, 12, elements=st.integers(0, 4)),

@@ -256,4 +256,5 @@ def test_intervals_of_whole_counts_hold(epsilon: float) -> None:
     assert holds(int(((told["low"] <= 500) & (told["high"] >= 500)).sum()), n)
     # The geometric mechanism's deviation, and not more.
     odds = math.exp(-epsilon)
-    assert noisy.values.std() == pytest.approx(math.sqrt(2 * odds) / (1 - odds), rel=0.15, abs=0.02)
+    # At epsilon 8 thirteen of the draws are off by one, and none is once in a million runs.
+    assert noisy.values.std() == pytest.approx(math.sqrt(2 * odds) / (1 - odds), rel=0.15, abs=0.03)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfumato.core.canonical import canonical_json, commitment, sha256
@@ -38,11 +38,13 @@ def test_a_commitment_needs_its_salt() -> None:
     assert commitment(b"1" * 32, b"x") != sha256(b"x")
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=5), max_size=4), st.lists(st.text(max_size=5), max_size=4))
 def test_different_domains_have_different_keys(one: list[str], other: list[str]) -> None:
     assert (derive(KEY, *one) == derive(KEY, *other)) == (one == other)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 2**64 - 1), unique=True, max_size=50), st.randoms())
 def test_a_draw_depends_on_key_and_row_alone(numbers: list[int], random) -> None:
     whole = dict(zip(numbers, draws(KEY, np.array(numbers, dtype=np.uint64)).tolist(), strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfumato.core.disclosure import BASE, LEAST, WITHHELD, publish, publish_all, round_count, round_share
@@ -15,6 +15,7 @@ def finding(value: float, n: int, unit: str = "share", target: str = "release") 
     )
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**9))
 def test_counts_are_rounded_to_the_nearest_multiple(count: int) -> None:
     rounded = round_count(count)
@@ -22,6 +23,7 @@ def test_counts_are_rounded_to_the_nearest_multiple(count: int) -> None:
     assert abs(rounded - count) <= BASE / 2
 
 
+@settings(deadline=None)
 @given(st.integers(LEAST, 10_000), st.data())
 def test_neighbouring_counts_cannot_be_told_apart_by_their_shares(n: int, data) -> None:
     """Of any five counts in a row at least one pair publishes the same share."""

@@ -35,7 +35,8 @@ def held_out(
 def test_a_smaller_share_is_a_part_of_a_larger_one(project: Project) -> None:
     some, more, half = (held_out(project, share) for share in (0.2, 0.3, 0.5))
     assert some < more < half
-    assert len(some) == pytest.approx(80, abs=35)
+    # A draw of 20 % of 400 people: further off once in a thousand million keys.
+    assert len(some) == pytest.approx(80, abs=50)
     assert held_out(project, None) == held_out(project, 0) == set()
 
 

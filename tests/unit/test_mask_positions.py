@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -42,6 +42,7 @@ def test_level_by_level_from_chosen_places() -> None:
     assert found[3] == ["*", "*", "*", "*"]
 
 
+@settings(deadline=None)
 @given(CODES, PLACES, st.integers(1, 5))
 def test_as_character_by_character(codes: list[str | None], places: list[int], first: int) -> None:
     levels = [part for part in (places[:first], places[first:]) if part]
