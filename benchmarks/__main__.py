@@ -6,6 +6,7 @@ import sys
 
 from benchmarks import (
     anchors,
+    both_releases,
     cells,
     composition,
     knowing_attacks,
@@ -36,6 +37,7 @@ from benchmarks.synthesis import language as synthesis_language
 from benchmarks.synthesis import marginals as synthesis_marginals
 from benchmarks.synthesis import peers as synthesis_peers
 from benchmarks.synthesis import sequences as synthesis_sequences
+from benchmarks.synthesis import wide as synthesis_wide
 
 ALL = {
     "anchors": anchors.main,
@@ -47,6 +49,7 @@ ALL = {
     "microaggregation": microaggregation.main,
     "cells": cells.main,
     "composition": composition.main,
+    "both_releases": both_releases.main,
     "membership": membership.main,
     "scale": scale.main,
     "shadows": shadows.main,
@@ -68,6 +71,7 @@ ALL = {
     "synthesis_images": synthesis_images.main,
     "synthesis_marginals": synthesis_marginals.main,
     "synthesis_peers": synthesis_peers.main,
+    "synthesis_wide": synthesis_wide.main,
 }
 
 

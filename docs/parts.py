@@ -15,7 +15,7 @@ from sfumato.evidence import ATTACKS, FAIRNESS, UTILITY
 from sfumato.evidence.attacks.external import REPORT as EXTERNAL
 from sfumato.evidence.guarantee import REPORT as GUARANTEE
 from sfumato.evidence.models.skill import REPORT as SKILL
-from sfumato.gate import BEYOND_FLOOR, COMPOSED, FLOOR, MADE_FLOOR, PRIVATE_FLOOR, RETOLD_FLOOR
+from sfumato.gate import BEYOND_FLOOR, BOTH, COMPOSED, FLOOR, MADE_FLOOR, PRIVATE_FLOOR, RETOLD_FLOOR
 from sfumato.hierarchies import HIERARCHIES
 from sfumato.inventory.detectors import DETECTORS
 from sfumato.inventory.detectors.national import SCHEMES
@@ -69,7 +69,9 @@ def privacy_models_page() -> str:
 
 def probes_page() -> str:
     """Attacks, utility and fairness, with every metric."""
-    floor, composed = (", ".join(f"`{bound}`" for bound in bounds) for bounds in (FLOOR, COMPOSED))
+    floor, composed, both = (
+        ", ".join(f"`{bound}`" for bound in bounds) for bounds in (FLOOR, COMPOSED, BOTH)
+    )
     return page(
         "Probes and metrics",
         "A probe measures a release. A policy names probes under `evidence`, and thresholds on their "
@@ -77,7 +79,8 @@ def probes_page() -> str:
         "complete count, the same figure before, and where it applies what chance and a control give. "
         "[What the measures are](../explanation/measures.md) has the definitions.",
         f"The floor that every release is held to: {floor}. Where people of an earlier release are in it, "
-        f"also: {composed}.",
+        f"also: {composed}. Where one release is of rows made "
+        f"of these people and another of their own: {both}.",
         "## Attacks",
         "Named under `evidence.attacks`. Class risks (`uniqueness`) are measured whether asked for or not.",
         *_probes(ATTACKS),

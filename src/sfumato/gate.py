@@ -25,6 +25,10 @@ COMPOSED = (
     Threshold(metric="composition.worst_class", at_most=0.2, least_n=1),
     Threshold(metric="composition.joined_broken", at_most=0.0, least_n=1),
 )
+#: What people's own rows are held to if made rows of the same people left before, and the other way round:
+#: who holds both may guess people who taught the synthesizer hardly better than others. A bound that fresh
+#: people pass, and rows that know every other person by heart do not; exact copies have one of their own.
+BOTH = (Threshold(metric="composition.both_excess", at_most=0.075, least_n=1),)
 #: What a release under differential privacy is held to instead: beyond an epsilon of 10 the guarantee says
 #: little of anybody (Ponomareva et al., *How to DP-fy ML*, JAIR 77, 2023, section 5.2).
 PRIVATE_FLOOR = (
@@ -57,24 +61,33 @@ COMPOSED_RETOLD = (
 BEYOND_FLOOR = (Threshold(metric="retelling.beyond", at_most=0.001, least_n=1),)
 #: Figures on earlier releases, which the first one of its people does not have.
 _COMPOSITION = "composition."
+#: Those of them on releases of the other kind.
+_WITH_OTHERS = "composition.both_"
 
 
-def thresholds(policy: Policy, earlier: int = 0) -> tuple[Threshold, ...]:
+def thresholds(policy: Policy, earlier: int = 0, others: int = 0) -> tuple[Threshold, ...]:
     """The policy's thresholds, and those of the floor that none of them replaces.
 
     A threshold of the policy replaces the floor's on the same figure if it asks as much, or if a named
     person approved that it asks less.
 
     Args:
-        earlier: how many releases of the same people left before; without any there is no composition.
+        earlier: how many releases of the same people left before that are of the kind of this one (people's
+            own rows, or made rows); without any there is no composition of these.
+        others: how many of the other kind.
     """
-    bounds = floors(policy, earlier)
+    bounds = floors(policy, earlier, others)
     floor = tuple(bound for bound in bounds if not _replaced(policy, bound))
-    own = (t for t in policy.gate if earlier or not t.metric.startswith(_COMPOSITION))
+    counted = {True: others, False: earlier}
+    own = (
+        t
+        for t in policy.gate
+        if not t.metric.startswith(_COMPOSITION) or counted[t.metric.startswith(_WITH_OTHERS)]
+    )
     return (*floor, *own)
 
 
-def floors(policy: Policy, earlier: int = 0) -> tuple[Threshold, ...]:
+def floors(policy: Policy, earlier: int = 0, others: int = 0) -> tuple[Threshold, ...]:
     """The built-in bounds that a policy's release is held to."""
     if policy.dp is not None:
         return PRIVATE_FLOOR
@@ -84,8 +97,8 @@ def floors(policy: Policy, earlier: int = 0) -> tuple[Threshold, ...]:
         if policy.synthesis.dp is not None:
             return (*PRIVATE_FLOOR, *alone)
         joint = (*COMPOSED_MADE, *(COMPOSED_RETOLD if told else ())) if earlier else ()
-        return (*alone, *(BEYOND_FLOOR if told else ()), *joint)
-    return (*FLOOR, *(COMPOSED if earlier else ()))
+        return (*alone, *(BEYOND_FLOOR if told else ()), *joint, *(BOTH if others else ()))
+    return (*FLOOR, *(COMPOSED if earlier else ()), *(BOTH if others else ()))
 
 
 def _replaced(policy: Policy, bound: Threshold) -> bool:
@@ -113,9 +126,9 @@ def is_approved(policy: Policy, bound: Threshold) -> bool:
     return policy.approved(f"gate {bound.metric}")
 
 
-def decide(policy: Policy, findings: Sequence[Finding], earlier: int = 0) -> Decision:
-    """The decision on findings, with a reason for every threshold; ``earlier`` as for :func:`thresholds`."""
-    reasons = tuple(_judge(threshold, findings) for threshold in thresholds(policy, earlier))
+def decide(policy: Policy, findings: Sequence[Finding], earlier: int = 0, others: int = 0) -> Decision:
+    """The decision on findings, with a reason for every threshold; the counts as for :func:`thresholds`."""
+    reasons = tuple(_judge(threshold, findings) for threshold in thresholds(policy, earlier, others))
     return Decision(passed=all(reason.passed for reason in reasons), reasons=reasons)
 
 

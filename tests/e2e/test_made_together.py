@@ -154,15 +154,6 @@ def test_fewer_columns_than_before_are_laid_together(run: Run) -> None:
     assert {one.status for one in joint(run(fewer)).values()} == {"measured"}
 
 
-def test_rows_of_people_after_made_ones_are_refused(run: Run) -> None:
-    rows = policy(0, anonymity={"models": [{"model": "k-anonymity", "k": 5}], "suppression": 1.0})
-    del rows["synthesis"]
-    assert run(policy(3000)).passed
-    after = run(rows)
-    assert not after.passed
-    assert after.finding("composition.worst_class").status == "not-measured"
-
-
 def test_a_made_name_in_two_logs_is_of_two_people() -> None:
     """Laid together by their names, two histories would be one that repeats neither."""
     dataset, asked = SimpleNamespace(subject="customer"), SimpleNamespace(history=object())

@@ -52,9 +52,11 @@ from sfumato.project.ledger import Made
 #: A class has so many people where no model says how many: the floor's worst class is one in five.
 LEAST_CLASS = 5
 
+#: The columns of what is kept that have released labels.
+LABEL = "label "
+
 _ABOUT = "sfumato"
 _FORMAT = 1
-_LABEL = "label "
 _ID, _PERSON, _CLASS = "id", "person", "class"
 #: Hex digits of a pseudonym that make a 64-bit number; none has fewer.
 _DIGITS = 16
@@ -99,8 +101,8 @@ class People:
 
     def labels(self, columns: Sequence[str]) -> pl.DataFrame:
         """The released labels of those of the columns that left."""
-        left = [name for name in columns if _LABEL + name in self.table.columns]
-        return self.table.select(pl.col(_LABEL + name).alias(name) for name in left)
+        left = [name for name in columns if LABEL + name in self.table.columns]
+        return self.table.select(pl.col(LABEL + name).alias(name) for name in left)
 
     def within(self, spaces: Sequence[str]) -> People:
         """The same people, to be found by these spaces only."""
@@ -113,12 +115,7 @@ def people_of(fitted: Fitted, part: pl.LazyFrame, comparison: Comparison) -> Peo
     known, asked = attack_columns(comparison), snapshot.policy.anonymity
     factual = factual_columns(comparison)
     spaces, joinable = spaces_of(snapshot, steps)
-    target = snapshot.policy.dataset.target
-    sensitive = {
-        step.column: canonical_json([step.action, step.params]).decode()
-        for step in steps
-        if step.column in factual and step.column not in known and (step.sensitive or step.column == target)
-    }
+    sensitive = sensitive_forms(fitted, comparison)
     table = fitted.rows(part).select(
         pl.col(ROW).cast(pl.UInt64).alias(_ROW),
         *([pl.col(UNIT).cast(pl.UInt64).alias(_UNIT)] if _UNIT in spaces.values() else []),
@@ -130,14 +127,25 @@ def people_of(fitted: Fitted, part: pl.LazyFrame, comparison: Comparison) -> Peo
             for column in spaces.values()
             if column.startswith(_PSEUDONYM)
         ),
-        *(pl.col(name).cast(pl.String).alias(_LABEL + name) for name in factual),
+        *(pl.col(name).cast(pl.String).alias(LABEL + name) for name in factual),
     )
     promised = None if asked is None else asked.model_dump(mode="json", include={"models", "others_known"})
     rows = table.collect(engine="streaming").sort(_ROW)
-    labels = rows.select(pl.col(_ROW).alias(ROW), *(pl.col(_LABEL + name).alias(name) for name in known))
+    labels = rows.select(pl.col(_ROW).alias(ROW), *(pl.col(LABEL + name).alias(name) for name in known))
     values, covered = covered_by(fitted, part, comparison, labels)
     rows = pl.concat([rows, values], how="horizontal")
     return People(spaces, joinable, known, sensitive, promised, _promised_k(asked), rows, covered)
+
+
+def sensitive_forms(fitted: Fitted, comparison: Comparison) -> dict[str, str]:
+    """The released columns that outsiders are not to learn, and the way in which each was changed."""
+    known, factual = attack_columns(comparison), factual_columns(comparison)
+    target = fitted.snapshot.policy.dataset.target
+    return {
+        step.column: canonical_json([step.action, step.params]).decode()
+        for step in fitted.plan.steps
+        if step.column in factual and step.column not in known and (step.sensitive or step.column == target)
+    }
 
 
 def keep(fitted: Fitted, released: People) -> bytes:
@@ -269,7 +277,7 @@ def _shown(
 def _classes(labels: pl.DataFrame, persons: NDArray[np.int64], many: int) -> NDArray[np.int64]:
     """The class of each person, shape (many,): the labels of all their rows."""
     # A release without any of the columns is one class.
-    rows = _numbered(labels) if labels.width else np.zeros(len(persons), dtype=np.int64)
+    rows = numbered(labels) if labels.width else np.zeros(len(persons), dtype=np.int64)
     found = np.full(many, ABSENT, dtype=np.int64)
     if len(np.unique(persons)) == len(persons):
         found[persons] = rows
@@ -280,11 +288,11 @@ def _classes(labels: pl.DataFrame, persons: NDArray[np.int64], many: int) -> NDA
         .agg(pl.col(_CLASS).sort().cast(pl.String).str.join(" "))
         .sort(_PERSON)
     )
-    found[sets[_PERSON].to_numpy()] = _numbered(sets.select(_CLASS))
+    found[sets[_PERSON].to_numpy()] = numbered(sets.select(_CLASS))
     return found
 
 
-def _numbered(table: pl.DataFrame) -> NDArray[np.int64]:
+def numbered(table: pl.DataFrame) -> NDArray[np.int64]:
     """Equal rows by equal numbers from 0, in the order in which they first stand."""
     distinct = table.unique(maintain_order=True).with_row_index(_CLASS + " number")
     joined = table.join(distinct, on=table.columns, how="left", nulls_equal=True, maintain_order="left")
@@ -301,7 +309,7 @@ def _column(
     having = [i for i, (people, _) in enumerate(releases) if people.labels([name]).width]
     if any(len(np.unique(releases[i][1])) < len(releases[i][1]) for i in having):
         return None
-    stacked = _numbered(pl.concat([releases[i][0].labels([name]) for i in having]))
+    stacked = numbered(pl.concat([releases[i][0].labels([name]) for i in having]))
     ends = np.cumsum([0, *(releases[i][0].table.height for i in having)])
     values = []
     for i, start, end in zip(having, ends, ends[1:], strict=False):

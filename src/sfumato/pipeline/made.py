@@ -21,8 +21,9 @@ from sfumato.engines.local import LocalEngine
 from sfumato.evidence.guarantee import REPORT as GUARANTEE
 from sfumato.evidence.guarantee import guarantee
 from sfumato.gate import decide
-from sfumato.pipeline import private
+from sfumato.pipeline import both, private
 from sfumato.pipeline.comparing import PeopleAtRisk, compare_made, evidence
+from sfumato.pipeline.composing import People
 from sfumato.pipeline.earlier import refuse_newer, taken_back
 from sfumato.pipeline.fitting import Fitted
 from sfumato.pipeline.histories import history_of
@@ -65,13 +66,16 @@ def run_made(loaded: LoadedPolicy, fitted: Fitted, folder: Path, watch: Watch) -
         watch.stage("writing the release")
         plan = fitted.plan.model_copy(update={"synthesis": found.plan})
         findings, kept = found.shown, found.kept
-        earlier = 0 if found.before is None else found.before.counted
-        decision = decide(loaded.policy, [*findings, *kept], earlier)
+        before = found.before
+        earlier = (0, 0) if before is None else (before.counted, len(before.own))
+        decision = decide(loaded.policy, [*findings, *kept], *earlier)
         with snapshot.project.releasing():
-            if found.before is not None:
-                refuse_newer(fitted, found.before.releases)
+            if before is not None:
+                refuse_newer(fitted, before.releases)
                 if decision.passed:
-                    keep(fitted, found.rows)
+                    keep(
+                        fitted, found.rows, None if found.everybody is None else found.everybody.to_parquet()
+                    )
             release = assemble(
                 outgoing,
                 policy=loaded.policy,
@@ -92,7 +96,7 @@ def run_made(loaded: LoadedPolicy, fitted: Fitted, folder: Path, watch: Watch) -
                 meanings=meanings(findings),
                 tables=found.tables,
                 kept=kept,
-                withdrawn=() if found.before is None else taken_back(fitted),
+                withdrawn=() if before is None else taken_back(fitted),
             )
     if budget is None:
         private.enter_rows(snapshot.project, fitted.plan.dataset)
@@ -103,8 +107,8 @@ def run_made(loaded: LoadedPolicy, fitted: Fitted, folder: Path, watch: Watch) -
 class _Found:
     """What was made and what was measured on it.
 
-    ``before`` is what left before and ``rows`` is all that was made, as written; None and no rows where
-    differential privacy bounds what they tell together, or nothing was made.
+    ``before`` is what left before, ``rows`` all that was made, as written, ``everybody`` who taught and who
+    did not; None and no rows where differential privacy bounds what they tell together, or nothing was made.
     """
 
     plan: SynthesisPlan
@@ -113,6 +117,7 @@ class _Found:
     tables: dict[str, bytes] | None = None
     before: Before | None = None
     rows: pl.DataFrame = field(default_factory=pl.DataFrame)
+    everybody: People | None = None
 
     @property
     def shown(self) -> tuple[Finding, ...]:
@@ -151,8 +156,10 @@ def _made(loaded: LoadedPolicy, lesson: Lesson, budget: Budget | None, folder: P
         return _Found(plan, tuple(data), tuple(measured), tables)
     watch.stage("joining earlier releases")
     rows, before = read_back(fitted, written).select(fitted.released).collect(), left_before(fitted)
+    everybody = both.everybody(fitted, comparison)
     measured += together(planned, lesson.people, rows, before)
-    return _Found(plan, tuple(data), tuple(measured), tables, before, rows)
+    measured += both.after_own(fitted, everybody, rows, before)
+    return _Found(plan, tuple(data), tuple(measured), tables, before, rows, everybody)
 
 
 def _budget(lesson: Lesson) -> Budget | None:

@@ -45,12 +45,14 @@ class Before:
     """The releases that left before, what was made in them, and of how many of those nobody can tell it.
 
     ``made`` has only rows in which every column of this release is, in the same terms, and whom nobody
-    taught who is held out of this release: they would seem to be repeated by chance.
+    taught who is held out of this release: they would seem to be repeated by chance. ``own`` are the releases
+    of people's own rows.
     """
 
     releases: tuple[Made, ...]
     made: tuple[pl.DataFrame, ...]
     unknown: int
+    own: tuple[Made, ...]
 
     @property
     def counted(self) -> int:
@@ -64,24 +66,31 @@ def left_before(fitted: Fitted) -> Before:
     Raises:
         InputError: ``project-ledger``, ``custody-closed``.
     """
-    releases, now = earlier_releases(fitted), _Lesson.of(fitted)
-    tables, unknown = [], 0
+    releases, now = earlier_releases(fitted), Lesson.of(fitted)
+    tables, own, unknown = [], [], 0
     for release in releases:
         content = fitted.snapshot.project.people.of(release)
-        then = None if content is None else _Lesson.read(content)
+        then = None if content is None else Lesson.read(content)
         if content is None or (then is not None and not then.teaches_as(now)):
             unknown += 1
         elif then is not None:
             tables.append(pl.read_parquet(io.BytesIO(content), columns=list(fitted.released)))
-    return Before(releases, tuple(tables), unknown)
+        else:
+            own.append(release)
+    return Before(releases, tuple(tables), unknown, tuple(own))
 
 
-def keep(fitted: Fitted, rows: pl.DataFrame) -> None:
-    """Keep made rows in the project, for what is made after them, before their release gets its name."""
+def keep(fitted: Fitted, rows: pl.DataFrame, everybody: bytes | None) -> None:
+    """Keep made rows in the project, for what leaves after them, before their release gets its name.
+
+    Args:
+        everybody: those who taught the synthesizer and those who did not, for releases of their own rows.
+    """
     kept = io.BytesIO()
-    lesson = _Lesson.of(fitted)
+    lesson = Lesson.of(fitted)
     rows.write_parquet(kept, compression="zstd", metadata={_ABOUT: lesson.written()})
-    fitted.snapshot.project.people.keep(made(fitted.snapshot), kept.getvalue(), lesson.spaces)
+    people = fitted.snapshot.project.people
+    people.keep(made(fitted.snapshot), kept.getvalue(), lesson.spaces, everybody)
 
 
 def together(fitted: Fitted, taught: pl.LazyFrame, rows: pl.DataFrame, before: Before) -> list[Finding]:
@@ -129,20 +138,22 @@ def _one_log(fitted: Fitted, tables: Sequence[pl.DataFrame]) -> pl.LazyFrame:
     return whole.with_row_index(ROW).with_columns(pl.col(ROW).cast(pl.UInt64)).lazy()
 
 
-class _Lesson(Value):
+class Lesson(Value):
     """Of what kept rows were taught: by whom, and what was done to each column before.
 
     ``spaces`` are those of identities, ``offered`` is the least draw of the people who taught, and ``terms``
-    has a digest for each column that leaves: the same in releases whose values are alike.
+    has a digest for each column that leaves: the same in releases whose values are alike. ``history`` says
+    whether histories were made.
     """
 
     dataset: str
     spaces: tuple[str, ...]
     offered: int
     terms: dict[str, str]
+    history: bool = False
 
     @classmethod
-    def of(cls, fitted: Fitted) -> _Lesson:
+    def of(cls, fitted: Fitted) -> Lesson:
         snapshot, steps = fitted.snapshot, fitted.plan.steps
         return cls(
             dataset=snapshot.policy.dataset.name,
@@ -153,10 +164,11 @@ class _Lesson(Value):
                 for step in steps
                 if step.column in fitted.released
             },
+            history=history_of(fitted) is not None,
         )
 
     @classmethod
-    def read(cls, content: bytes) -> _Lesson | None:
+    def read(cls, content: bytes) -> Lesson | None:
         """What was kept with made rows; None of whatever else is kept of a release."""
         about = json.loads(pl.read_parquet_metadata(io.BytesIO(content)).get(_ABOUT, "{}"))
         return cls.model_validate(about[_MADE]) if _MADE in about else None
@@ -164,7 +176,7 @@ class _Lesson(Value):
     def written(self) -> str:
         return canonical_json({_MADE: self.model_dump(mode="json")}).decode()
 
-    def teaches_as(self, now: _Lesson) -> bool:
+    def teaches_as(self, now: Lesson) -> bool:
         """Whether it taught nobody who is held out now, and its rows are in the terms of those made now."""
         same = self.dataset == now.dataset and bool(set(self.spaces) & set(now.spaces))
         return same and self.offered >= now.offered and now.terms.items() <= self.terms.items()

@@ -17,7 +17,7 @@ from sfumato.engines.sources import FileSource
 from sfumato.evidence.attacks.composition import WORST
 from sfumato.gate import decide, floors, is_approved, loosened
 from sfumato.inventory import take_inventory
-from sfumato.pipeline import composing, made, private
+from sfumato.pipeline import both, composing, made, private
 from sfumato.pipeline.comparing import PeopleAtRisk, compare, evidence
 from sfumato.pipeline.earlier import earlier_releases, refuse_newer, taken_back
 from sfumato.pipeline.fitting import Fitted, fit
@@ -108,7 +108,7 @@ def check(loaded: LoadedPolicy, snapshot: Snapshot) -> tuple[Problem, ...]:
         problems = tuple(check_gate(loaded))
     if snapshot.population is not None:
         problems += tuple(population_columns(loaded, tuple(snapshot.engine.schema(snapshot.population))))
-    for bound in floors(loaded.policy, earlier=1):
+    for bound in floors(loaded.policy, earlier=1, others=1):
         looser = loosened(loaded.policy, bound)
         if looser is not None and not is_approved(loaded.policy, bound):
             i = loaded.policy.gate.index(looser)
@@ -191,8 +191,10 @@ def run(loaded: LoadedPolicy, snapshot: Snapshot, folder: Path, watch: Watch | N
         )
         watch.stage("joining earlier releases")
         earlier, released = earlier_releases(fitted), composing.people_of(fitted, part, comparison)
-        findings += composing.composition(fitted, part, comparison, released, earlier)
-        decision = decide(loaded.policy, findings, len(earlier))
+        before = both.Kinds.of(fitted, earlier)
+        findings += composing.composition(fitted, part, comparison, released, before.own)
+        findings += both.after_made(fitted, released, before.made)
+        decision = decide(loaded.policy, findings, len(before.own), len(before.made))
         snapshot.refuse_changed()
         watch.stage("writing the release")
         tables = _tables(fitted, people)

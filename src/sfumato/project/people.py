@@ -16,6 +16,8 @@ from sfumato.project.ledger import Ledger, Made
 
 PEOPLE = "people"
 SEALED = ".age"
+#: What the file of another table of a release has in its name.
+BESIDE = ".beside"
 
 
 class People:
@@ -39,10 +41,11 @@ class People:
         """The releases that left before (:meth:`sfumato.project.ledger.Ledger.earlier`)."""
         return self._ledger.earlier(made, spaces, uncounted)
 
-    def keep(self, made: Made, table: bytes, spaces: Iterable[str]) -> None:
+    def keep(self, made: Made, table: bytes, spaces: Iterable[str], beside: bytes | None = None) -> None:
         """Keep the people of a release, before it gets its name; a re-run replaces them.
 
         Args:
+            beside: another table of them, if there is one.
             spaces: names of the spaces of identities by which they can be found again; they come into the
                 ledger with the release.
 
@@ -51,7 +54,10 @@ class People:
         """
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
+            self._path(made, BESIDE).unlink(missing_ok=True)
             keys.write_whole(self._path(made), self._seal(table), mode=0o600)
+            if beside is not None:
+                keys.write_whole(self._path(made, BESIDE), self._seal(beside), mode=0o600)
         except OSError as error:
             raise _unusable(self._folder, error) from error
         self._spaces[made] = tuple(spaces)
@@ -66,15 +72,22 @@ class People:
         Raises:
             InputError: ``custody-closed``: altered, or sealed to another project; ``project-ledger``.
         """
+        return self._unsealed(self._path(made))
+
+    def beside(self, made: Made) -> bytes | None:
+        """The other table of a release, as :meth:`of`."""
+        return self._unsealed(self._path(made, BESIDE))
+
+    def _unsealed(self, path: Path) -> bytes | None:
         try:
-            return self._unseal(self._path(made).read_bytes())
+            return self._unseal(path.read_bytes())
         except FileNotFoundError:
             return None
         except OSError as error:
             raise _unusable(self._folder, error) from error
 
-    def _path(self, made: Made) -> Path:
-        return self._folder / f"{sha256(made.to_json())[:32]}{SEALED}"
+    def _path(self, made: Made, which: str = "") -> Path:
+        return self._folder / f"{sha256(made.to_json())[:32]}{which}{SEALED}"
 
 
 def _unusable(folder: Path, error: OSError) -> InputError:

@@ -35,6 +35,9 @@ Flags = NDArray[np.bool_]
 WORST = "composition.worst_class"
 JOINED = "composition.joined_broken"
 BY_LABELS = "composition.by_labels"
+BOTH_EXCESS = "composition.both_excess"
+BOTH_RECORD = "composition.both_record_excess"
+BOTH_SUCCESS = "composition.both_success"
 
 REPORT = Report(
     "composition",
@@ -96,6 +99,17 @@ REPORT = Report(
             "low",
             "difference",
             "people whose history one of the releases tells but for a trifle, less people who taught nothing",
+        ),
+        BOTH_EXCESS: Metric(
+            "low",
+            "difference",
+            "people guessed by own and made rows and not by own rows alone, less people who taught nothing",
+        ),
+        BOTH_RECORD: Metric(
+            "low", "difference", "the same of people's whole records among the rows of their class"
+        ),
+        BOTH_SUCCESS: Metric(
+            "low", "share", "people whose sensitive value is guessed with own and made rows together"
         ),
     },
 )
