@@ -45,6 +45,18 @@ RETOLD_FLOOR = (
     Threshold(metric="retelling.excess", at_most=0.0075, least_n=1000),
     Threshold(metric="retelling.close_excess", at_most=0.01, least_n=1000),
 )
+#: What images that were made are held to, as the eye sees them and by their features: hardly more of them may be
+#: copies than chance makes, and nearness may hardly tell whose images taught. Bounds that fresh images pass.
+_SPACES = ("pixels", "features")
+IMAGES_FLOOR = tuple(
+    Threshold(metric=metric, target=space, at_most=most, least_n=least)
+    for metric, most, least in (
+        ("images.copies_excess", 0.01, 300),
+        ("images.memorized", 0.6, 300),
+        ("images.members_auc", 0.6, 300),
+    )
+    for space in _SPACES
+)
 #: The same of all rows made of the same people without differential privacy, if some left before.
 COMPOSED_MADE = (
     Threshold(metric="composition.copies_excess", at_most=0.0075, least_n=1000),
@@ -53,6 +65,9 @@ COMPOSED_MADE = (
 COMPOSED_RETOLD = (
     Threshold(metric="composition.retelling_excess", at_most=0.0075, least_n=1000),
     Threshold(metric="composition.retelling_close_excess", at_most=0.01, least_n=1000),
+)
+COMPOSED_IMAGES = tuple(
+    Threshold(metric="composition.copies_excess", target=space, at_most=0.01, least_n=300) for space in _SPACES
 )
 BEYOND_FLOOR = (Threshold(metric="retelling.beyond", at_most=0.001, least_n=1),)
 #: Figures on earlier releases, which the first one of its people does not have.
@@ -80,10 +95,12 @@ def floors(policy: Policy, earlier: int = 0) -> tuple[Threshold, ...]:
         return PRIVATE_FLOOR
     if policy.synthesis is not None:
         told = policy.synthesis.history is not None
-        alone = (*MADE_FLOOR, *(RETOLD_FLOOR if told else ()))
+        images = policy.synthesis.images is not None
+        alone = IMAGES_FLOOR if images else (*MADE_FLOOR, *(RETOLD_FLOOR if told else ()))
         if policy.synthesis.dp is not None:
             return (*PRIVATE_FLOOR, *alone)
         joint = (*COMPOSED_MADE, *(COMPOSED_RETOLD if told else ())) if earlier else ()
+        joint = COMPOSED_IMAGES if images and earlier else joint
         return (*alone, *(BEYOND_FLOOR if told else ()), *joint)
     return (*FLOOR, *(COMPOSED if earlier else ()))
 

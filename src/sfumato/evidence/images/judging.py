@@ -16,6 +16,9 @@ REPORT = Report(
         "images.copies": Metric(
             "low", "share", "made images three times nearer to one learned from than to any held out"
         ),
+        "images.copies_excess": Metric(
+            "low", "difference", "images.copies, less the same of people's own images that were held out"
+        ),
         "images.memorized": Metric(
             "low", "share", "made images nearer to one learned from than to any held out; 0.5 is chance"
         ),

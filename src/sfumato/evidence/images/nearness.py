@@ -7,10 +7,18 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from sfumato.core.disclosure import round_count
 from sfumato.core.keyed import derive, generator
 from sfumato.core.values import Finding, Status
 from sfumato.evidence.images.pictures import SPACES, Pictures
-from sfumato.evidence.intervals import clopper_pearson, percentile, resample_counts, weighted_auc, wilson
+from sfumato.evidence.intervals import (
+    clopper_pearson,
+    exact_difference,
+    percentile,
+    resample_counts,
+    weighted_auc,
+    wilson,
+)
 from sfumato.evidence.report import Report
 
 #: A made image is a copy if it is so many times nearer to an image learned from than to any other (a third of
@@ -33,11 +41,11 @@ def nearness(
     status: Status = "no-power" if len(held) else "not-measured"
     for space in SPACES:
         if few:
-            for metric in ("images.copies", "images.memorized", "images.members_auc"):
+            for metric in ("images.copies", "images.copies_excess", "images.memorized", "images.members_auc"):
                 yield report.silent(metric, status, few, target=space, n=len(made), assumes=_ASSUMES)
             continue
         own, theirs, others = made.space(space), learned.space(space), held.space(space)
-        yield _copies(report, space, own, theirs, others)
+        yield from _copies(report, space, own, theirs, others, held.of)
         yield _nearer(report, space, own, theirs, others, derive(key, "folds", space))
         yield _members(report, space, made, learned, held, derive(key, "members", space))
 
@@ -48,19 +56,30 @@ def _copies(
     made: NDArray[np.float64],
     learned: NDArray[np.float64],
     held: NDArray[np.float64],
-) -> Finding:
+    of: NDArray[np.int64],
+) -> Iterator[Finding]:
     """How many made images are copies; the control asks the same of real images held out."""
     found = nearest(made, learned) * NEARER < nearest(made, held)
     fresh = nearest(held, learned) * NEARER < nearest(held, held, apart=True)
-    return report.measured(
+    told = {"target": space, "control": float(fresh.mean()), "assumes": _ASSUMES}
+    copied = int(found.sum())
+    yield report.measured(
         "images.copies",
-        clopper_pearson(int(found.sum()), len(found)),
+        clopper_pearson(copied, len(found)),
         len(found),
-        target=space,
-        control=float(fresh.mean()),
         baseline=0.0,
-        assumes=_ASSUMES,
         note=f"at least {NEARER:g} times nearer to an image learned from than to any held out",
+        **told,
+    )
+    # People are the control's sample, each with the share of their images: fewer of them are less sure of it.
+    people = np.bincount(of)
+    by_chance = np.bincount(of, fresh)[people > 0] / people[people > 0]
+    yield report.measured(
+        "images.copies_excess",
+        exact_difference(copied, len(found), int(by_chance.sum()), len(by_chance)),
+        len(found),
+        note=f"against about {round_count(len(held))} images held out, as near by chance alone",
+        **told,
     )
 
 
