@@ -45,13 +45,15 @@ RETOLD_FLOOR = (
     Threshold(metric="retelling.excess", at_most=0.0075, least_n=1000),
     Threshold(metric="retelling.close_excess", at_most=0.01, least_n=1000),
 )
-#: What images that were made are held to, as the eye sees them and by their features: hardly more of them may be
-#: copies than chance makes, and nearness may hardly tell whose images taught. Bounds that fresh images pass.
+#: What images that were made are held to, by pixels and by features: hardly more of them may be copies than
+#: chance makes, hardly anybody may be copied, and nearness may hardly tell whose images taught. Bounds that
+#: fresh images pass.
 _SPACES = ("pixels", "features")
 IMAGES_FLOOR = tuple(
     Threshold(metric=metric, target=space, at_most=most, least_n=least)
     for metric, most, least in (
         ("images.copies_excess", 0.01, 300),
+        ("images.repeated_excess", 0.01, 300),
         ("images.memorized", 0.6, 300),
         ("images.members_auc", 0.6, 300),
     )

@@ -34,9 +34,13 @@ _FAMILY = (
     | dict.fromkeys(_ATTACKS, "attacks")
     | dict.fromkeys(("dp", "audit"), "guarantee")
 )
+#: Figures whose family is not that of their name.
+_METRICS = dict.fromkeys(("images.classifier_auc", "images.classifier_accuracy"), "learning")
+#: What a figure of the whole release may be about: all of it, or all of it as seen in one way.
+_WHOLE = ("release", "pixels", "features")
 #: The figures that a reader is shown first, in order of preference.
 _FIRST_ATTACKS = ("copies.excess", "linkage.success", "linkage.excess", "risk.mean", "risk.worst_class")
-_FIRST_LEARNING = ("learning.skill_ratio", "learning.auc", "learning.r2")
+_FIRST_LEARNING = ("learning.skill_ratio", "learning.auc", "learning.r2", "images.classifier_auc")
 #: An attack has shown its power if on the original rows it found this much more than guessing.
 _POWER = 0.05
 
@@ -64,6 +68,13 @@ HISTORY_LIMITS = (
     "day is busy for all at once.",
     "What came before the window opened, or after it closed, is not told: who does not come again in it may "
     "have come after.",
+)
+#: What is true of images besides.
+IMAGE_LIMITS = (
+    "That no made image is a copy was measured by nearness: a detail of somebody's image, moved or put "
+    "into another, is not found by it.",
+    "The images are for trying things out. They are not for diagnosis, and not to be mixed with images of "
+    "people without saying so.",
 )
 #: What is true where the figures on people stay in the house.
 HOUSE_LIMITS = (
@@ -106,13 +117,13 @@ def families(findings: Sequence[Finding]) -> dict[str, list[Finding]]:
 
     The groups are guarantee (differential privacy and its audits), attacks, learning, fairness and utility.
 
-    A metric of an unknown family counts as an attack if low is good and it is a share or a
-    probability: an unknown risk must not hide among the figures of utility.
+    A metric of an unknown family counts as an attack if low is good and it is a share, a difference of
+    shares, a probability or an AUC: an unknown risk must not hide among the figures of utility.
     """
     groups: dict[str, list[Finding]] = {name: [] for name in FAMILIES}
     order = {metric: number for number, metric in enumerate(TITLES)}
     for finding in sorted(findings, key=lambda found: order.get(found.metric, len(order))):
-        family = _FAMILY.get(finding.metric.partition(".")[0])
+        family = _METRICS.get(finding.metric) or _FAMILY.get(finding.metric.partition(".")[0])
         if family is None:
             family = "attacks" if _risky(finding) else "utility"
         groups[family].append(finding)
@@ -123,7 +134,7 @@ def _risky(finding: Finding) -> bool:
     """Whether a figure of an unknown family tells of a risk, as far as it can be seen from outside."""
     if finding.source in ATTACKS or finding.source in UTILITY:
         return finding.source in ATTACKS
-    return finding.goal == "low" and finding.unit in ("share", "probability")
+    return finding.goal == "low" and (is_percent(finding.unit) or finding.unit == "auc")
 
 
 def first(findings: Sequence[Finding], preferred: Sequence[str]) -> Finding | None:
@@ -155,7 +166,8 @@ def headline(account: Account) -> list[Tile]:
 
 
 def _rows_tile(account: Account) -> Tile:
-    name = "rows leave" if account.decision.passed else "rows would have left"
+    what = "images" if account.synthesis is not None and account.synthesis["images"] else "rows"
+    name = f"{what} leave" if account.decision.passed else f"{what} would have left"
     if account.synthesis is not None:
         return Tile(name, count_words(account.rows), "made anew, none of them anybody's", see="made")
     return Tile(name, count_words(account.rows), f"rounded to {BASE}", see="data")
@@ -229,10 +241,11 @@ def _rows_sentence(account: Account) -> Claim:
 def _made_sentences(account: Account, made: Mapping[str, Any]) -> list[Claim]:
     """Who made the rows, of whom it learned, and what bounds what they tell."""
     verb = "leave" if account.decision.passed else "would have left"
-    of = "" if made["taught"] is None else f" from {count_words(made['taught'])} people"
+    of = "" if made["taught"] is None else f" from {count_words(made['taught'])} {_taught_words(made)}"
+    what = "image" if made["images"] else "row"
     said = [
         Claim(
-            f"No row of anybody leaves: a synthesizer ({METHODS.get(made['method'], made['method'])}) learned"
+            f"No {what} of anybody leaves: a synthesizer ({METHODS.get(made['method'], made['method'])}) learned"
             f"{of}, and {_made_words(made)} that it made {verb}.",
             see="made",
         )
@@ -240,15 +253,20 @@ def _made_sentences(account: Account, made: Mapping[str, Any]) -> list[Claim]:
     private = made["private"]
     if private is None:
         words = (
-            "No epsilon bounds what the rows tell of anybody: what the attacks found is all that is known."
+            f"No epsilon bounds what the {what}s tell of anybody: what the attacks found is all that is known."
         )
         return [*said, Claim(words, see="attacks")]
     return [*said, *_cost_sentences(private)]
 
 
+def _taught_words(made: Mapping[str, Any]) -> str:
+    return "images" if made["images"] else "people"
+
+
 def _made_words(made: Mapping[str, Any]) -> str:
     """How many rows were made, and of how many people where they are events."""
-    rows = "the rows" if made["rows"] is None else f"{made['rows']:,} rows"
+    what = "images" if made["images"] else "rows"
+    rows = f"the {what}" if made["rows"] is None else f"{made['rows']:,} {what}"
     return rows if made["people"] is None else f"{rows} of {made['people']:,} people"
 
 
@@ -338,10 +356,16 @@ def residual(attacks: Sequence[Finding]) -> list[Claim]:
     original rows that it works; it found no more, and never showed that it works; it found more.
     """
     return [
-        Claim(_residual(finding)[1], finding)
+        Claim(_said_of(finding), finding)
         for finding in attacks
-        if finding.target == "release" and _is_risk(finding)
+        if finding.target in _WHOLE and _is_risk(finding)
     ]
+
+
+def _said_of(finding: Finding) -> str:
+    """The sentence on a measured risk, and what it is about."""
+    words = _residual(finding)[1]
+    return words if finding.target == "release" else f"{finding.target}: {words}"
 
 
 def _is_risk(finding: Finding) -> bool:
@@ -365,8 +389,7 @@ def verdict(findings: Sequence[Finding]) -> str:
 def told(finding: Finding) -> Claim:
     """One finding in a sentence: what remains, if it is a measured risk, else its figure or its status."""
     if families([finding])["attacks"] and _is_risk(finding):
-        words = _residual(finding)[1]
-        return Claim(words if finding.target == "release" else f"{finding.target}: {words}", finding)
+        return Claim(_said_of(finding), finding)
     name = title(finding.metric) + ("" if finding.target == "release" else f", {finding.target}")
     if finding.status not in ("measured", "proven"):
         note = f"; {finding.note}" if finding.note else ""
@@ -413,6 +436,7 @@ def _without_release(finding: Finding) -> float | None:
 
 def _made_limits(made: Mapping[str, Any]) -> tuple[str, ...]:
     every = (*MADE_LIMITS, *(HISTORY_LIMITS if made["people"] is not None else ()))
+    every = (*every, *(IMAGE_LIMITS if made["images"] else ()))
     if made["private"] is None:
         return every
     return (*every, *(HOUSE_LIMITS if made["house"] else SHOWN_LIMITS))

@@ -150,13 +150,21 @@ def nearest(
     >>> nearest(np.array([[0.0], [2.0]]), np.array([[0.5], [9.0]])).tolist()
     [0.5, 1.5]
     """
+    return neighbours(points, others, apart=apart)[0]
+
+
+def neighbours(
+    points: NDArray[np.float64], others: NDArray[np.float64], *, apart: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """:func:`nearest`, and which other it is, by its place."""
     squares = (others**2).sum(axis=1)
-    found = np.empty(len(points))
+    found, places = np.empty(len(points)), np.empty(len(points), dtype=np.int64)
     for at in range(0, len(points), _BLOCK):
         some = points[at : at + _BLOCK]
         rough = squares - 2 * some @ others.T
         if apart:
             rough[np.arange(len(some)), np.arange(at, at + len(some))] = np.inf
+        places[at : at + _BLOCK] = nearer = rough.argmin(axis=1)
         # Once more without cancellation: a copy is at a distance of exactly zero.
-        found[at : at + _BLOCK] = np.linalg.norm(some - others[rough.argmin(axis=1)], axis=1)
-    return found
+        found[at : at + _BLOCK] = np.linalg.norm(some - others[nearer], axis=1)
+    return found, places
