@@ -69,7 +69,8 @@ COMPOSED_RETOLD = (
     Threshold(metric="composition.retelling_close_excess", at_most=0.01, least_n=1000),
 )
 COMPOSED_IMAGES = tuple(
-    Threshold(metric="composition.copies_excess", target=space, at_most=0.01, least_n=300) for space in _SPACES
+    Threshold(metric="composition.copies_excess", target=space, at_most=0.01, least_n=300)
+    for space in _SPACES
 )
 BEYOND_FLOOR = (Threshold(metric="retelling.beyond", at_most=0.001, least_n=1),)
 #: Figures on earlier releases, which the first one of its people does not have.

@@ -1,7 +1,7 @@
 """Images on the way of made rows: labelled images teach, are made, are written as files, and are judged.
 
-A row of the release is a made image's file and its label. Which images taught is what the draw of people says,
-as anywhere: all images of a person are on one side. What is judged is read back from the files.
+A row of the release is a made image's file and its label. Which images taught is what the draw of people
+says, as anywhere: all images of a person are on one side. What is judged is read back from the files.
 """
 
 from __future__ import annotations
@@ -177,7 +177,9 @@ class Seen:
         places = {repr(label): place for place, label in enumerate(self.classes)}
         labels = [places[repr(label)] for label in rows[self.asked.label].to_list()]
         pixels = np.array([read_png(content) for content in contents], dtype=np.uint8)
-        return self.pictured(pixels.reshape(len(contents), *self.scans.shape), np.array(labels, dtype=np.int64))
+        return self.pictured(
+            pixels.reshape(len(contents), *self.scans.shape), np.array(labels, dtype=np.int64)
+        )
 
 
 def _classes(fitted: Fitted, asked: Synthesis) -> tuple[Any, ...]:
@@ -204,7 +206,7 @@ def _classes(fitted: Fitted, asked: Synthesis) -> tuple[Any, ...]:
             "column-values",
             f"fewer than {FEW} people who teach have an image with this label",
             where=f"row {few[ROW][0] + 1}, column {images.label}",
-            remedy="leave the class out of the source, or join it to another: its images would be theirs again",
+            remedy="leave the class out of the source, or join it to another: its images would be theirs",
         )
     return tuple(found[images.label].to_list())
 
@@ -321,7 +323,9 @@ def repeated_together(seen: Seen, tables: Sequence[pl.DataFrame], note: str) -> 
 def _pixels(contents: pl.Series, shape: tuple[int, int]) -> NDArray[np.uint8]:
     from sfumato.synth.images.reading import read_png
 
-    return np.array([read_png(content) for content in contents], dtype=np.uint8).reshape(len(contents), *shape)
+    return np.array([read_png(content) for content in contents], dtype=np.uint8).reshape(
+        len(contents), *shape
+    )
 
 
 def sheet_of(seen: Seen, made: pl.DataFrame) -> Sheet:

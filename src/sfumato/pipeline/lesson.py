@@ -136,7 +136,7 @@ class Lesson:
 
     @property
     def _rows_of_a_person(self) -> int | None:
-        """At most so many rows of a person teach under differential privacy; images of one are one example."""
+        """At most so many rows of a person teach under differential privacy; of images there is no bound."""
         if self.asked.images is not None:
             return None
         return 1 if self.asked.history is None else self.asked.history.longest
@@ -192,7 +192,7 @@ def rows_made(lesson: Lesson, taught: Taught, plan: SynthesisPlan) -> pl.DataFra
 
 
 def taught_by(fitted: Fitted) -> pl.LazyFrame:
-    """The raw rows that teach a synthesizer: one of each person, or all where histories or images are made."""
+    """The raw rows that teach: one of each person, or all where histories or images are made."""
     snapshot = fitted.snapshot
     part = snapshot.part(held_out=False)
     if snapshot.policy.dataset.subject is None or history_of(fitted) or images_of(fitted):

@@ -71,7 +71,7 @@ def run_made(loaded: LoadedPolicy, fitted: Fitted, folder: Path, watch: Watch) -
         found = _Found(lesson.plan(None, budget))
         if _affordable(loaded, found.plan):
             making = _made if images_of(fitted) is None else _made_images
-            found = making(loaded, lesson, budget, outgoing.data_folder, watch)
+            found = making(lesson, budget, outgoing.data_folder, watch)
         snapshot.refuse_changed()
         watch.stage("writing the release")
         plan = fitted.plan.model_copy(update={"synthesis": found.plan})
@@ -139,7 +139,7 @@ class _Found:
         return self.measured if self.plan.house else ()
 
 
-def _made(loaded: LoadedPolicy, lesson: Lesson, budget: Budget | None, folder: Path, watch: Watch) -> _Found:
+def _made(lesson: Lesson, budget: Budget | None, folder: Path, watch: Watch) -> _Found:
     fitted, snapshot = lesson.fitted, lesson.snapshot
     taught = learned(lesson, budget, watch)
     plan = lesson.plan(taught, budget)
@@ -154,8 +154,8 @@ def _made(loaded: LoadedPolicy, lesson: Lesson, budget: Budget | None, folder: P
     people = PeopleAtRisk()
     planned = replace(fitted, plan=fitted.plan.model_copy(update={"synthesis": plan}))
     comparison = compare_made(planned, lesson.people, read_back(fitted, written), people)
-    assert loaded.policy.evidence is not None
-    probes = loaded.policy.evidence.probes()
+    assert snapshot.policy.evidence is not None
+    probes = snapshot.policy.evidence.probes()
     measured = evidence(
         snapshot, comparison, probes, lambda name: watch.stage(f"measuring {name}"), watch.within
     )
@@ -168,9 +168,7 @@ def _made(loaded: LoadedPolicy, lesson: Lesson, budget: Budget | None, folder: P
     return _Found(plan, tuple(data), tuple(measured), tables, before, rows)
 
 
-def _made_images(
-    loaded: LoadedPolicy, lesson: Lesson, budget: Budget | None, folder: Path, watch: Watch
-) -> _Found:
+def _made_images(lesson: Lesson, budget: Budget | None, folder: Path, watch: Watch) -> _Found:
     fitted, asked = lesson.fitted, images_of(lesson.fitted)
     assert asked is not None
     taught = learned(lesson, budget, watch)

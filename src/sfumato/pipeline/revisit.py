@@ -167,7 +167,9 @@ def _revisited(folder: Path, custody: Custody, snapshot: Snapshot, watch: Watch)
     written = sorted(path for path in data.iterdir() if path.is_file()) if data.exists() else []
     if images_of(fitted) is not None:
         rows = _written(fitted, written, folder)
-        return Revisited(snapshot, None, snapshot.policy.evidence or Evidence(), partial(_judged, fitted, rows, data))
+        return Revisited(
+            snapshot, None, snapshot.policy.evidence or Evidence(), partial(_judged, fitted, rows, data)
+        )
     if custody.plan.synthesis is not None:
         comparison = _made(replace(fitted, plan=custody.plan), written, folder)
         return Revisited(snapshot, comparison, snapshot.policy.evidence or Evidence())

@@ -111,7 +111,7 @@ def _read(rows: list[int], names: list[str], asked: Images, folder: Path) -> Sca
             if image.shape != shape:
                 raise InputError(
                     "column-values",
-                    f"the image is of {image.shape[0]} x {image.shape[1]} pixels, and not {shape[0]} x {shape[1]}",
+                    f"the image is of {_pixels(image.shape)}, and not of {_pixels(shape)}",
                     where=where,
                     remedy="scale all images to one size, by a rule that looks at one image alone",
                 )
@@ -121,6 +121,10 @@ def _read(rows: list[int], names: list[str], asked: Images, folder: Path) -> Sca
             digest.update(hashlib.sha256(content).digest())
     assert pixels is not None
     return Scans(np.array(rows, dtype=np.int64), pixels, digest.hexdigest())
+
+
+def _pixels(shape: tuple[int, ...]) -> str:
+    return f"{shape[0]} x {shape[1]} pixels"
 
 
 def _image(content: bytes, where: str) -> NDArray[np.uint8]:
@@ -203,7 +207,7 @@ class _Folder:
                 "column-values",
                 f"it names the same file as row {first + _FIRST}",
                 where=where,
-                remedy="name each image once; where a person has several, say under dataset.subject whose each is",
+                remedy="name each image once; dataset.subject says whose each is",
             )
 
 

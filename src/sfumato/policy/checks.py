@@ -55,10 +55,17 @@ def check_policy(loaded: LoadedPolicy, columns: Sequence[str], inventory: Invent
         *_actions(loaded, inventory, where),
         *check_anonymity(policy, where),
         *(untimely(synthesis.history, inventory, where) if synthesis and synthesis.history else ()),
-        *(unlabelled(synthesis.images, inventory, where) if synthesis and synthesis.images else ()),
+        *_of_images(policy, inventory, where),
         *check_gate(loaded),
         *_evidence(policy, where),
     )
+
+
+def _of_images(policy: Policy, inventory: Inventory, where: Where) -> Iterator[Problem]:
+    asked = policy.synthesis
+    if asked is not None and asked.images is not None:
+        declared = () if asked.dp is None else asked.dp.categories[asked.images.label]
+        yield from unlabelled(asked.images, declared, inventory, where)
 
 
 def undecided(policy: Policy, columns: Sequence[str]) -> tuple[str, ...]:

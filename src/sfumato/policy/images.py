@@ -14,6 +14,9 @@ from sfumato.policy.parts import Section, Text
 #: Each image made is a file of its own, and each is compared with everybody's.
 MOST_MADE = 20_000
 
+#: What the values of a column of labels are, by its type.
+_KINDS: dict[str, type] = {"text": str, "integer": int, "boolean": bool}
+
 Side = Annotated[int, Field(ge=4, le=128)]
 Level = Annotated[int, Field(ge=0, le=255)]
 
@@ -50,8 +53,13 @@ class Images(Section):
         return self
 
 
-def unlabelled(asked: Images, inventory: Inventory, where: Callable[..., str]) -> Iterator[Problem]:
-    """Files that are no texts, and labels that are no classes."""
+def unlabelled(
+    asked: Images,
+    declared: Sequence[bool | int | str],
+    inventory: Inventory,
+    where: Callable[..., str],
+) -> Iterator[Problem]:
+    """Files that are no texts, and labels that are no classes, or not of the kind declared."""
     dtypes = {profile.name: profile.dtype for profile in inventory.columns}
     if dtypes.get(asked.column, "text") != "text":
         yield Problem(
@@ -59,11 +67,18 @@ def unlabelled(asked: Images, inventory: Inventory, where: Callable[..., str]) -
             f'"{asked.column}" is {dtypes[asked.column]}, and files are named by texts',
             "name the column with the images' files, such as scan-1.png",
         )
-    if dtypes.get(asked.label, "text") not in ("text", "integer", "boolean"):
+    kind = dtypes.get(asked.label)
+    if kind is not None and kind not in _KINDS:
         yield Problem(
             where("synthesis", "images", "label"),
-            f'"{asked.label}" is {dtypes[asked.label]}, and labels are texts, whole numbers or true and false',
+            f'"{asked.label}" is {kind}, and labels are texts, whole numbers or true and false',
             "name the column that says what an image shows",
+        )
+    elif kind is not None and any(type(value) is not _KINDS[kind] for value in declared):
+        yield Problem(
+            where("synthesis", "dp", "categories", asked.label),
+            f'"{asked.label}" is {kind}, and not all values that are declared are',
+            "write them as the source has them: 1 is a whole number, and '1' a text",
         )
 
 

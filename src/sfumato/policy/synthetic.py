@@ -128,7 +128,9 @@ class Synthesis(Section):
         if self.history is not None:
             raise ValueError("either images are made or histories: leave one of them out")
         if self.by not in tuple(METHODS):
-            raise ValueError(f"the method {self.by} makes no images; these are made by {' or '.join(METHODS)}")
+            raise ValueError(
+                f"the method {self.by} makes no images; these are made by {' or '.join(METHODS)}"
+            )
         for name in ("text", "constraints", "balance"):
             if getattr(self, name):
                 raise ValueError(f"{name} is for tables, and images are made: leave it out")

@@ -73,8 +73,8 @@ class Account:
     ``commitments`` name private inputs, ``meanings`` says in one line what each metric is, ``detected``
     which kinds of identifiers each column was found to hold (None if nobody looked), ``laws`` what the
     release is held against. Of a release under differential privacy (``private``) no row is counted;
-    ``answers`` are its figures. ``sheet`` shows images that leave. ``withdrawn`` are earlier releases of the same people that somebody says
-    never left, so that they are not counted.
+    ``answers`` are its figures. ``sheet`` shows images that leave. ``withdrawn`` are earlier releases of the
+    same people that somebody says never left, so that they are not counted.
     """
 
     policy: Mapping[str, Any]

@@ -80,7 +80,8 @@ def croissant_json(account: Account, digests: Mapping[str, str], sizes: Mapping[
         "version": _version(digests),
         "citeAs": _citation(account),
         "distribution": [
-            _file_object(file, digests, sizes) if file.files is None else _file_set(file) for file in account.data
+            _file_object(file, digests, sizes) if file.files is None else _file_set(file)
+            for file in account.data
         ],
         "recordSet": [_record_set(account, file) for file in account.data if file.columns],
         "rai:dataPreprocessingProtocol": _protocol(account),

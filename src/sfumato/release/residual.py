@@ -245,15 +245,16 @@ def _made_sentences(account: Account, made: Mapping[str, Any]) -> list[Claim]:
     what = "image" if made["images"] else "row"
     said = [
         Claim(
-            f"No {what} of anybody leaves: a synthesizer ({METHODS.get(made['method'], made['method'])}) learned"
-            f"{of}, and {_made_words(made)} that it made {verb}.",
+            f"No {what} of anybody leaves: a synthesizer ({METHODS.get(made['method'], made['method'])})"
+            f" learned{of}, and {_made_words(made)} that it made {verb}.",
             see="made",
         )
     ]
     private = made["private"]
     if private is None:
         words = (
-            f"No epsilon bounds what the {what}s tell of anybody: what the attacks found is all that is known."
+            f"No epsilon bounds what the {what}s tell of anybody: what the attacks found is all that is"
+            " known."
         )
         return [*said, Claim(words, see="attacks")]
     return [*said, *_cost_sentences(private)]

@@ -61,15 +61,16 @@ def _copies(
     """How many made images are copies; the control asks the same of real images held out."""
     found = nearest(made, learned) * NEARER < nearest(made, held)
     fresh = nearest(held, learned) * NEARER < nearest(held, held, apart=True)
-    told = {"target": space, "control": float(fresh.mean()), "assumes": _ASSUMES}
-    copied = int(found.sum())
+    copied, control = int(found.sum()), float(fresh.mean())
     yield report.measured(
         "images.copies",
         clopper_pearson(copied, len(found)),
         len(found),
+        target=space,
+        control=control,
         baseline=0.0,
+        assumes=_ASSUMES,
         note=f"at least {NEARER:g} times nearer to an image learned from than to any held out",
-        **told,
     )
     # People are the control's sample, each with the share of their images: fewer of them are less sure of it.
     people = np.bincount(of)
@@ -78,8 +79,10 @@ def _copies(
         "images.copies_excess",
         exact_difference(copied, len(found), int(by_chance.sum()), len(by_chance)),
         len(found),
+        target=space,
+        control=control,
+        assumes=_ASSUMES,
         note=f"against about {round_count(len(held))} images held out, as near by chance alone",
-        **told,
     )
 
 

@@ -1,4 +1,4 @@
-"""Of how many people was an image made again? All that was made counts: whoever holds ten sets has all of them.
+"""Of how many people was an image made again? All that was made counts: whoever has ten sets has all of them.
 
 A share of the images made says nothing of that: a generator that repeats each person once among a hundred
 images repeats everybody in time. So people are counted, and those held out are the measure of chance.
@@ -48,7 +48,7 @@ def repeating(
             target=space,
             control=len(others) / fresh,
             assumes=_ASSUMES,
-            note=f"a made image is at least {NEARER:g} times nearer to one of theirs than to any of the others;"
+            note=f"a made image is at least {NEARER:g} times nearer to theirs than to any of the others;"
             f" against about {round_count(fresh)} people held out",
         )
 

@@ -1,4 +1,4 @@
-"""The filters of PNG lines undone (ISO/IEC 15948, clause 9): each byte hangs on those left of and above it."""
+"""The filters of PNG lines undone (ISO/IEC 15948, clause 9): each byte hangs on those beside it."""
 
 from __future__ import annotations
 
