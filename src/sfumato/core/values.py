@@ -201,9 +201,10 @@ class SynthesisPlan(Value):
     are made, ``people`` is of how many, and ``history`` what their events are; where images are, ``images``
     says what each is. ``constraints`` hold in every row, ``balance`` are shares that were asked for.
     ``coded`` tells of each column by how many codes it was learned, and of about how many people a rare value
-    was merged. ``rare`` says whether such values are merged into others or kept. ``sees`` says whether training saw rows, or marginals alone. ``facts`` are the
-    synthesizer's own figures, of no person. ``private`` is what it costs under differential privacy, None
-    without it, and ``house`` that what was measured on people stays in the house then.
+    was merged. ``rare`` says whether such values are merged into others or kept. ``sees`` says whether
+    training saw rows, or marginals alone. ``facts`` are the synthesizer's own figures, of no person.
+    ``private`` is what it costs under differential privacy, None without it, and ``house`` that what was
+    measured on people stays in the house then.
     """
 
     method: str
