@@ -93,7 +93,7 @@ def test_images_leave_and_nobodys_own(run: Run, source: Path, tmp_path: Path) ->
     assert "data:image/png;base64," in told["dossier.html"]
     assert "No epsilon bounds what the images tell of anybody" in told["dossier.html"]
     assert "synthetic-001.png" not in told["dossier.html"]
-    assert folder.joinpath("dossier.pdf").read_bytes().count(b"/Subtype /Image") == 1
+    assert folder.joinpath("dossier.pdf").read_bytes().count(b"/Subtype/Image") == 1
     assert not {"folder", "scans"} & set(json.loads(told["plan.json"])["synthesis"]["images"])
     names = {subject["name"] for subject in _subjects(folder)}
     assert {f"data/{name}" for name in table["file"]} <= names
@@ -136,7 +136,8 @@ def test_under_a_budget_people_are_paid_for_and_figures_stay(
     write_digits(folder, images=2, name=SECRET)
     # Of half as many people the bound on how many are repeated is not sure enough: somebody answers for it.
     looser = [
-        {"metric": "images.repeated_excess", "target": space, "at_most": 0.03} for space in ("pixels", "features")
+        {"metric": "images.repeated_excess", "target": space, "at_most": 0.03}
+        for space in ("pixels", "features")
     ]
     written = images_policy(
         dp=BUDGET | {"size": 630},
@@ -333,4 +334,9 @@ def test_classes_of_few_people_and_tune_are_refused(run: Run, tmp_path: Path) ->
     assert SECRET not in str(caught.value)
     assert "77" not in caught.value.what
     with pytest.raises(InputError, match="not searched over"):
-        sf.tune(images_policy(images={"folder": str(folder / "scans")}), table, project=tmp_path / "keys", trials=2)
+        sf.tune(
+            images_policy(images={"folder": str(folder / "scans")}),
+            table,
+            project=tmp_path / "keys",
+            trials=2,
+        )
