@@ -322,6 +322,22 @@ def test_too_few_to_tell_are_refused(run: Run, tmp_path: Path) -> None:
     assert of(result, "images.repeated_excess").status == "no-power"
 
 
+@pytest.mark.usefixtures("quick_documents")
+def test_the_same_image_twice_is_no_measure_of_chance(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "twice"
+    folder.mkdir()
+    table = write_digits(folder, 400)
+    for name in table["file"]:
+        (folder / "scans" / f"again-{name}").write_bytes((folder / "scans" / name).read_bytes())
+    both = pl.concat([table, table.with_columns(pl.format("again-{}", "file").alias("file"))])
+    both.write_csv(folder / "scans.csv")
+    result = run(images_policy(synthesis={"rows": 60}), folder)
+    # Three in ten of the twins of an image held out are held out too; the others taught.
+    held = 800 - of(result, "images.repeated_excess").n
+    judged = of(result, "images.classifier_auc", "release").n
+    assert judged == pytest.approx(0.3 * held, abs=0.12 * held)
+
+
 def test_classes_of_few_people_and_tune_are_refused(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "rare"
     folder.mkdir()

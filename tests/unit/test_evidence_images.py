@@ -195,9 +195,9 @@ def test_people_repeated_are_counted_once_each_over_all_releases(split: Split) -
     assert again.value == one.value
     # Of people with two images each there are half as many.
     pairs = Pictures(learned.pixels, learned.labels, np.arange(len(learned)) // 2)
-    found = list(repeating(REPORT, "images.repeated_excess", [release(range(4))], pairs, held))[0]
-    assert found.n == 350
-    assert found.value == pytest.approx(2 / 350 + (by_chance.value or 0), abs=0.004)
+    of_pairs = next(repeating(REPORT, "images.repeated_excess", [release(range(4))], pairs, held))
+    assert of_pairs.n == 350
+    assert of_pairs.value == pytest.approx(2 / 350 + (by_chance.value or 0), abs=0.004)
 
 
 def test_copies_beyond_chance_are_as_sure_as_people_are_many(split: Split) -> None:

@@ -158,9 +158,9 @@ def test_a_folder_that_is_none_and_another_size_than_declared(folder: Path) -> N
 
 
 def test_no_file_stays_open(folder: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(3):
         read(folder, [*names(0), "more/a.png"])
         with pytest.raises(InputError):
             read(folder, ["more/b.png"])
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -162,9 +162,20 @@ class Seen:
         return self.scans.of(numbers), codes[known], table[UNIT].to_numpy()[known]
 
     def pictures(self, held_out: bool) -> Pictures:
-        """The same as the evidence sees them."""
+        """The same as the evidence sees them.
+
+        An image held out that taught too, of somebody else, is no measure of chance: a copy of it would be as
+        near to both. It is left out, unless ten people have it, for then it is nobody's.
+        """
         pixels, labels, units = self.rows(held_out)
-        return self.pictured(pixels, labels, units)
+        if not held_out:
+            return self.pictured(pixels, labels, units)
+        taught, _, whose = self.rows(False)
+        had: dict[bytes, set[int]] = {}
+        for image, unit in zip(taught, whose, strict=True):
+            had.setdefault(image.tobytes(), set()).add(int(unit))
+        own = np.array([not 0 < len(had.get(image.tobytes(), ())) < FEW for image in pixels], dtype=bool)
+        return self.pictured(pixels[own], labels[own], units[own])
 
     def pictured(self, pixels: NDArray[Any], labels: NDArray[Any], units: Any = None) -> Pictures:
         """Images on the scale of the policy's levels."""
