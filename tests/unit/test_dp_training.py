@@ -305,6 +305,7 @@ def test_a_dataset_does_as_tensors_do() -> None:
         ("there is no loss", {"loss": "crossentropy"}),
         ("either epsilon or noise_multiplier", {"epsilon": 1.0}),
         ("either steps or epochs", {"epochs": 1.0}),
+        ("either batch or rate", {"rate": 0.5}),
         ("batch must be above zero", {"batch": 0}),
         ("clip must be above zero", {"clip": -1.0}),
         ("delta is a probability", {"delta": 1.0}),

@@ -21,9 +21,9 @@ from sfumato.core.errors import InputError, RefusedError
 from sfumato.dp import mechanisms
 from sfumato.dp.accounting import epsilon_of
 from sfumato.dp.budget import Budget
-from sfumato.dp.events import from_json
-from sfumato.synth import independent, saved
-from sfumato.synth.coded import Coded
+from sfumato.dp.events import from_json, to_json
+from sfumato.synth import SYNTHESIZERS, independent, saved
+from sfumato.synth.coded import Coded, Field
 from sfumato.synth.fitting import fit
 from sfumato.synth.synthetic import Synthetic, load
 
@@ -43,6 +43,18 @@ def people(rows: int = 700) -> pl.DataFrame:
 
 TABLE = people().drop("person")
 DECLARED: dict[str, Any] = {"bounds": {"age": (18, 90)}, "categories": {"town": ["a", "b", "c"]}}
+
+
+@pytest.mark.parametrize("method", sorted(SYNTHESIZERS))
+def test_a_cost_follows_from_the_number_of_rows_everywhere_or_nowhere(method: str) -> None:
+    """Where it seems to follow from nothing, it is charged before the rows are counted."""
+    kind = SYNTHESIZERS.resolve(method)
+    if not kind.has_private:
+        return
+    learner = kind(kind.Params())
+    fields = [Field("age", "age", 2, True), Field("town", "town", 2, False)]
+    costs = {canonical_json(to_json(learner.event(fields, size, 2.0))) for size in range(24_000, 25_000)}
+    assert len(costs) == 1 or len(costs) > 990
 
 
 def test_it_is_reached_from_the_top() -> None:

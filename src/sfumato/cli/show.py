@@ -16,6 +16,7 @@ from sfumato.evidence.images.judging import RISKS as RISKS_OF_IMAGES
 from sfumato.evidence.images.pictures import SPACES
 from sfumato.pipeline.outcome import Outcome
 from sfumato.pipeline.verbs import COMPOSITION
+from sfumato.release.unjudged import unjudged
 from sfumato.release.verify import Verification
 from sfumato.release.withdrawal import Withdrawal
 from sfumato.release.words import METHODS, STATUSES, UNIT_WORDS, interval, title, value_words
@@ -355,6 +356,9 @@ def decided(console: Console, found: Outcome) -> None:
     for reason in found.decision.reasons:
         mark = plain("passed  ", style="green") if reason.passed else plain("refused ", style="bold red")
         console.print(mark + plain(f"{reason.threshold}: {reason.words}"), soft_wrap=True)
+    for finding in unjudged(found.findings, found.decision):
+        words = f"{finding.metric}: {_words(finding, finding.value)} beyond people not there"
+        console.print(plain("not asked about  ", style="yellow") + plain(words), soft_wrap=True)
     console.print()
     for finding in found.findings:
         if finding.metric == COMPOSITION:

@@ -274,6 +274,8 @@ _KINDS = {
 def _words(item: Any, model: type[BaseModel]) -> tuple[str, str]:
     kind, place, context = item["type"], item["loc"], item.get("ctx", {})
     if kind == "extra_forbidden":
+        if " " in str(place[-1]):
+            return "unknown key", "if it is part of a text: within braces a comma ends a text without quotes"
         return "unknown key", nearest(str(place[-1]), _keys(model, place[:-1]))
     if kind == "missing":
         return "is missing", "add it"

@@ -25,9 +25,11 @@ from sfumato.release.anchors import Anchors
 from sfumato.release.attackers import attackers
 from sfumato.release.charts import Mark, contact_sheet, draw
 from sfumato.release.facts import attacker_words, facts, population_words
-from sfumato.release.residual import Claim, families, headline, limits, residual, summary
+from sfumato.release.residual import Claim, families, limits, residual, told
 from sfumato.release.statements import Statement, statements
 from sfumato.release.steps import steps_chart
+from sfumato.release.summary import headline, summary
+from sfumato.release.unjudged import unjudged
 from sfumato.release.words import (
     ACCOUNTINGS,
     METHODS,
@@ -140,6 +142,7 @@ def dossier_html(account: Account, digests: Mapping[str, str]) -> bytes:
         images=sum(file.files or 0 for file in account.data),
         charts=_charts(account, groups) | {"guarantee": _belief_chart(beliefs)},
         reasons=_reasons(account),
+        unjudged=[told(finding) for finding in unjudged(account.findings, account.decision)],
         residual=residual(groups["attacks"]),
         attackers=attackers(account.policy["context"], known, account.findings),
         filled=filled,

@@ -125,12 +125,9 @@ class Autoregressive:
 
     def event(self, fields: Sequence[Field], size: int, noise: float) -> DpEvent:
         """Gaussian noise on the gradients of a Poisson sample, in each step."""
-        del fields
-        event: DpEvent = sampled_gaussian(min(1.0, self._batch(size) / size), noise, self.params.steps)
+        del fields, size
+        event: DpEvent = sampled_gaussian(self.params.rate, noise, self.params.steps)
         return event
-
-    def _batch(self, size: int) -> float:
-        return self.params.rate * size
 
     def fit(
         self,
@@ -213,7 +210,7 @@ class Autoregressive:
             budget=private.budget,
             delta=private.delta,
             noise_multiplier=private.noise,
-            batch=self._batch(private.size),
+            rate=params.rate,
             steps=params.steps,
             clip=params.clip,
             lr=params.private_lr,

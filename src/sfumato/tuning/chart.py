@@ -20,7 +20,8 @@ Kind = Literal["tried", "broken", "frontier", "given", "best"]
 
 _INK, _SOFT, _LINE, _BEFORE, _AFTER, _BASELINE, _CONTROL, _LIMIT, _PAPER = COLOURS
 _FONT = "ui-sans-serif, system-ui, 'Liberation Sans', Arial, sans-serif"
-WIDTH, HEIGHT = 640, 420
+#: Plots on a desk and on a phone, where the letters must not shrink with the picture.
+_WIDE, _NARROW = (640, 420), (260, 280)
 _TITLE = "What each policy risks and keeps"
 #: Each kind's shape, size and colour, the last drawn on top.
 LOOKS: dict[Kind, tuple[str, int, str]] = {
@@ -105,8 +106,8 @@ def _told(aim: Aim, finding: Finding) -> str:
     return f"{title(aim.metric)} {value_words(finding.value, aim.unit)}"
 
 
-def specification(tuned: Tuned, shown: Sequence[Point]) -> dict[str, Any]:
-    """The Vega-Lite specification, as plain JSON."""
+def specification(tuned: Tuned, shown: Sequence[Point], plot: tuple[int, int] = _WIDE) -> dict[str, Any]:
+    """The Vega-Lite specification, as plain JSON; ``plot`` is the width and height inside the axes."""
     import altair as alt
 
     risk, use = axes(tuned)
@@ -120,7 +121,8 @@ def specification(tuned: Tuned, shown: Sequence[Point]) -> dict[str, Any]:
 
     def axis(aim: Aim, word: str) -> Any:
         form = "%" if is_percent(aim.unit) else ".3~f"
-        return alt.Axis(format=form, title=f"{title(aim.metric)} ({word})", tickCount=6)
+        lines = [f"{title(aim.metric)} ({word})"] if plot == _WIDE else [title(aim.metric), f"({word})"]
+        return alt.Axis(format=form, title=lines, tickCount=plot[0] // 100)
 
     x = alt.X("x:Q", scale=scale(risk), axis=axis(risk, "less risk to the left"))
     y = alt.Y("y:Q", scale=scale(use), axis=axis(use, "more use above"))
@@ -152,7 +154,7 @@ def specification(tuned: Tuned, shown: Sequence[Point]) -> dict[str, Any]:
     )
     chart = (
         alt.layer(*layers)
-        .properties(width=WIDTH, height=HEIGHT, padding=10, background="transparent")
+        .properties(width=plot[0], height=plot[1], padding=10, background="transparent")
         .configure(font=_FONT)
         .configure_view(stroke=None)
         .configure_axis(
@@ -195,12 +197,17 @@ def _unlinked(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def inline(tuned: Tuned) -> Markup:
-    """The picture for the page: each policy is a link to its row of the table."""
-    import vl_convert
-
+    """The picture for the page, for desks and for phones: each policy is a link to its row of the table."""
     if not (shown := points(tuned)):
         return Markup()
-    svg: str = vl_convert.vegalite_to_svg(specification(tuned, shown), allowed_base_urls=[])
+    wide, narrow = (specification(tuned, shown, size) for size in (_WIDE, _NARROW))
+    return _linked(wide, "wide") + _linked(narrow, "narrow")
+
+
+def _linked(spec: dict[str, Any], name: str) -> Markup:
+    import vl_convert
+
+    svg: str = vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])
     for colour, variable in COLOURS.items():
         svg = svg.replace(f'"{colour}"', f'"var({variable})"')
     view = re.search(r'viewBox="[^"]*"', svg)
@@ -210,6 +217,6 @@ def inline(tuned: Tuned) -> Markup:
     body = re.sub(r'<(g|path|text|line)([^>]*?) aria-label="[^"]*"', r"<\1\2", body)
     # The drawing is Vega's own: numbers, names of columns and labels that Vega has escaped.
     return Markup(  # noqa: S704
-        f'<svg class="frontier" role="group" aria-labelledby="picture" {view.group()}'
-        f' xmlns="http://www.w3.org/2000/svg"><title id="picture">{_TITLE}</title>{body}'
+        f'<svg class="frontier {name}" role="group" aria-labelledby="picture-{name}" {view.group()}'
+        f' xmlns="http://www.w3.org/2000/svg"><title id="picture-{name}">{_TITLE}</title>{body}'
     )

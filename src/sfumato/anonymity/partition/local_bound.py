@@ -17,8 +17,9 @@ from sfumato.core.errors import InputError
 #: Beyond this many combinations of levels there is no bound, for it looks at all of them.
 LARGEST_LATTICE = 100_000
 
-#: How often prices are raised, and the first and the last step.
-PASSES, FIRST_STEP, LAST_STEP = 300, 0.002, 0.0002
+#: How often prices are raised (once more than a multiple of the passes that look at every class), and the
+#: first and the last step.
+PASSES, FIRST_STEP, LAST_STEP = 301, 0.002, 0.0002
 
 
 def granularity_bound(problem: Problem, least: int, room: float = 0.0) -> float:
@@ -40,14 +41,14 @@ def granularity_bound(problem: Problem, least: int, room: float = 0.0) -> float:
     low = lattice.cheapest(least)
     if room <= 0:
         return float(1 - (low * lattice.counts).sum() / lattice.rows)
-    from sfumato.anonymity.partition.local_bound_kernels import raised
+    from sfumato.anonymity.partition.local_boxes_kernels import raised
 
     most = np.minimum(low + room, 1.0)
     groups = list(lattice.binding(most, least))
     units, sizes, costs = (np.concatenate(parts) for parts in zip(*groups, strict=True))
     steps = FIRST_STEP * (LAST_STEP / FIRST_STEP) ** (np.arange(PASSES) / PASSES)
-    paid = raised(low, most, lattice.counts, costs, units, np.cumsum(sizes), least, steps)
-    return float(1 - paid / lattice.rows)
+    prices = raised(low, most, lattice.counts, costs, units, np.cumsum(sizes), least, steps)
+    return float(1 - (prices * lattice.counts).sum() / lattice.rows)
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class _Lattice:
         self, most: NDArray[np.float64], least: int
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]]:
         """By node: units of classes that prices of at most ``most`` can exceed, classes' units and costs."""
-        from sfumato.anonymity.partition.local_bound_kernels import binding
+        from sfumato.anonymity.partition.local_boxes_kernels import wastes
 
         none = np.zeros(0, dtype=np.int64)
         yield none, none, np.zeros(0)
@@ -106,5 +107,5 @@ class _Lattice:
             (units,) = np.nonzero((dear & (sizes >= least))[classes])
             units = units[np.argsort(classes[units], kind="stable")]
             _, first, many = np.unique(classes[units], return_index=True, return_counts=True)
-            kept = binding(most, self.counts, cost[units[first]], units, np.cumsum(many), least)
+            kept = wastes(most, self.counts, units, np.cumsum(many), cost[units[first]], least) < 0
             yield units[np.repeat(kept, many)], many[kept], cost[units[first]][kept]

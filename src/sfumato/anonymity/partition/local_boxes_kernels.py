@@ -166,10 +166,12 @@ def boxes(
 def raised(
     low: Any, most: Any, counts: Any, costs: Any, units: Any, ends: Any, least: Any, steps: Any
 ) -> Any:  # pragma: no cover - compiled
-    """Prices from ``low`` to ``most`` with a high sum, such that no box's rows pay more than it costs.
+    """Prices from ``low`` to ``most`` with the highest sum found at which no box costs its rows too much.
 
-    As :func:`local_bound_kernels.raised`, but boxes that are far from costing less than the prices of their
-    rows are passed over most of the time.
+    Subgradients of the sum, ``steps`` long and falling, each divided by its running size (Kingma & Ba 2015).
+    In every ``SELDOM``-th pass all boxes are looked at and the prices made feasible: a unit's is put down by
+    the most that the dearest rows of a box with it pass what the box costs. In between, boxes whose rows pay
+    far less than that are passed over.
     """
     many = len(low)
     prices, best, highest = low.copy(), low.copy(), -np.inf

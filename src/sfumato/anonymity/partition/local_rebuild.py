@@ -16,6 +16,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from sfumato.anonymity.partition.local_anneal import draw
 from sfumato.anonymity.partition.local_boxes import Boxes
 from sfumato.anonymity.partition.local_boxes_kernels import dearest
 from sfumato.anonymity.partition.local_found import shift
@@ -139,17 +140,6 @@ def join_all(p: Any, free: Any, locked: Any) -> Any:  # pragma: no cover - compi
         else:
             left = True
     return joined and left
-
-
-@numba.njit(cache=True)
-def draw(state: Any) -> Any:  # pragma: no cover - compiled
-    """The next 63 of a sequence of random bits (Marsaglia 2003, xorshift)."""
-    bits = state[0]
-    bits ^= bits << np.uint64(13)
-    bits ^= bits >> np.uint64(7)
-    bits ^= bits << np.uint64(17)
-    state[0] = bits
-    return np.int64(bits >> np.uint64(1))
 
 
 @numba.njit(cache=True)

@@ -32,7 +32,8 @@ def train(
     delta: float,
     epsilon: float | None = None,
     noise_multiplier: float | None = None,
-    batch: float,
+    batch: float | None = None,
+    rate: float | None = None,
     steps: int | None = None,
     epochs: float | None = None,
     clip: float = 1.0,
@@ -78,6 +79,7 @@ def train(
         epsilon: the noise is chosen so that the training costs at most this, under the budget's relation.
         noise_multiplier: instead of ``epsilon``: standard deviation over ``clip``.
         batch: the expected number of examples in a step; the sampling rate is batch / size.
+        rate: instead of ``batch``: how likely each example is in a step.
         steps: how many; or ``epochs``, which are size / batch steps each.
         clip: bound of one example's gradient, L2.
         lr: learning rate; of "sgd" with momentum .9 or "adam".
@@ -119,8 +121,8 @@ def train(
         raise InputError("usage", "resume needs the checkpoint to go on from")
     known = examples.count if size is None else size
     settings = _settings(
-        budget, known, delta, epsilon, noise_multiplier, batch, steps, epochs, clip, lr, optimizer, average,
-        secure, seed,
+        budget, known, delta, epsilon, noise_multiplier, batch, rate, steps, epochs, clip, lr, optimizer,
+        average, secure, seed,
     )  # fmt: skip
     if size is None and budget.relation == "add-remove":
         notices.append(trained.ROWS_COUNTED)
@@ -201,7 +203,8 @@ def _settings(
     delta: float,
     epsilon: float | None,
     noise_multiplier: float | None,
-    batch: float,
+    batch: float | None,
+    rate: float | None,
     steps: int | None,
     epochs: float | None,
     clip: float,
@@ -216,15 +219,23 @@ def _settings(
         raise InputError("usage", "give either epsilon or noise_multiplier")
     if (steps is None) == (epochs is None):
         raise InputError("usage", "give either steps or epochs")
-    for name, value in (("batch", batch), ("size", size), ("clip", clip), ("lr", lr), ("delta", delta)):
-        if not 0 < value < math.inf:
+    if (batch is None) == (rate is None):
+        raise InputError("usage", "give either batch or rate")
+    wanted = {"batch": batch, "rate": rate, "size": size, "clip": clip, "lr": lr, "delta": delta}
+    for name, value in wanted.items():
+        if value is not None and not 0 < value < math.inf:
             raise InputError("usage", f"{name} must be above zero, and is {value}")
     if delta >= 1:
         raise InputError("usage", f"delta is a probability that must be tiny, and is {delta}")
     if average is not None and not 0 <= average <= 1:
         raise InputError("usage", f"average is a decay between 0 and 1, and is {average}")
-    rate = min(1.0, batch / size)
-    count = steps if steps is not None else math.ceil((epochs or 0) * size / batch)
+    if batch is not None:
+        rate, needed = batch / size, (epochs or 0) * size / batch
+    else:
+        assert rate is not None
+        needed = (epochs or 0) / rate
+    rate = min(1.0, rate)
+    count = steps if steps is not None else math.ceil(needed)
     if count < 1 or count != int(count):
         raise InputError("usage", f"there must be at least one step, and there are {count}")
     if noise_multiplier is None:
