@@ -14,13 +14,24 @@ from sfumato.dp.queries import QUERIES
 from sfumato.evidence import ATTACKS, FAIRNESS, UTILITY
 from sfumato.evidence.attacks.external import REPORT as EXTERNAL
 from sfumato.evidence.guarantee import REPORT as GUARANTEE
+from sfumato.evidence.images.judging import REPORT as JUDGED
 from sfumato.evidence.models.skill import REPORT as SKILL
-from sfumato.gate import BEYOND_FLOOR, BOTH, COMPOSED, FLOOR, MADE_FLOOR, PRIVATE_FLOOR, RETOLD_FLOOR
+from sfumato.gate import (
+    BEYOND_FLOOR,
+    BOTH,
+    COMPOSED,
+    FLOOR,
+    IMAGES_FLOOR,
+    MADE_FLOOR,
+    PRIVATE_FLOOR,
+    RETOLD_FLOOR,
+)
 from sfumato.hierarchies import HIERARCHIES
 from sfumato.inventory.detectors import DETECTORS
 from sfumato.inventory.detectors.national import SCHEMES
 from sfumato.policy.model import DEFAULT_ACTIONS
 from sfumato.synth import SYNTHESIZERS
+from sfumato.synth.images import METHODS as IMAGES
 from sfumato.synth.sequences import MODELS as HISTORIES
 from sfumato.transforms import TRANSFORMS
 
@@ -129,6 +140,14 @@ def synthesizers_page() -> str:
         f"{', '.join(f'`{bound}`' for bound in RETOLD_FLOOR)}, and without differential privacy to "
         f"{', '.join(f'`{bound}`' for bound in BEYOND_FLOOR)}.",
         *_synthesizers(HISTORIES),
+        "# Images",
+        "What makes images with labels, where a policy has `synthesis.images`; "
+        "[Release synthetic images](../how-to/images-policy.md) shows it. They are held to "
+        f"{', '.join(f'`{bound}`' for bound in IMAGES_FLOOR)}. All of them see images while they learn, "
+        "and all learn under differential privacy too.",
+        *_parts(IMAGES),
+        "## What made images are judged by",
+        _metrics(JUDGED.metrics, JUDGED.units),
     )
 
 

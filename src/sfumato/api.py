@@ -94,7 +94,7 @@ class Result:
             raise InputError(
                 "usage", "there are no released rows, and no model", remedy="see .decision for the reasons"
             )
-        return min((self.folder / DATA).iterdir())
+        return min(path for path in (self.folder / DATA).iterdir() if path.is_file())
 
     def finding(self, metric: str, target: str = "release") -> Finding:
         """One finding by its metric and target; KeyError if there is none."""

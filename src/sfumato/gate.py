@@ -49,6 +49,20 @@ RETOLD_FLOOR = (
     Threshold(metric="retelling.excess", at_most=0.0075, least_n=1000),
     Threshold(metric="retelling.close_excess", at_most=0.01, least_n=1000),
 )
+#: What images that were made are held to, by pixels and by features: hardly more of them may be copies than
+#: chance makes, hardly anybody may be copied, and nearness may hardly tell whose images taught. Bounds that
+#: fresh images pass. Which of two images a made one is nearer to is not among them: where made images crowd
+#: around a few people's, it hangs on the side of the draw that these are on.
+_SPACES = ("pixels", "features")
+IMAGES_FLOOR = tuple(
+    Threshold(metric=metric, target=space, at_most=most, least_n=least)
+    for metric, most, least in (
+        ("images.copies_excess", 0.01, 300),
+        ("images.repeated_excess", 0.01, 300),
+        ("images.members_auc", 0.6, 300),
+    )
+    for space in _SPACES
+)
 #: The same of all rows made of the same people without differential privacy, if some left before.
 COMPOSED_MADE = (
     Threshold(metric="composition.copies_excess", at_most=0.0075, least_n=1000),
@@ -57,6 +71,10 @@ COMPOSED_MADE = (
 COMPOSED_RETOLD = (
     Threshold(metric="composition.retelling_excess", at_most=0.0075, least_n=1000),
     Threshold(metric="composition.retelling_close_excess", at_most=0.01, least_n=1000),
+)
+COMPOSED_IMAGES = tuple(
+    Threshold(metric="composition.copies_excess", target=space, at_most=0.01, least_n=300)
+    for space in _SPACES
 )
 BEYOND_FLOOR = (Threshold(metric="retelling.beyond", at_most=0.001, least_n=1),)
 #: Figures on earlier releases, which the first one of its people does not have.
@@ -93,10 +111,12 @@ def floors(policy: Policy, earlier: int = 0, others: int = 0) -> tuple[Threshold
         return PRIVATE_FLOOR
     if policy.synthesis is not None:
         told = policy.synthesis.history is not None
-        alone = (*MADE_FLOOR, *(RETOLD_FLOOR if told else ()))
+        images = policy.synthesis.images is not None
+        alone = IMAGES_FLOOR if images else (*MADE_FLOOR, *(RETOLD_FLOOR if told else ()))
         if policy.synthesis.dp is not None:
             return (*PRIVATE_FLOOR, *alone)
         joint = (*COMPOSED_MADE, *(COMPOSED_RETOLD if told else ())) if earlier else ()
+        joint = COMPOSED_IMAGES if images and earlier else joint
         return (*alone, *(BEYOND_FLOOR if told else ()), *joint, *(BOTH if others else ()))
     return (*FLOOR, *(COMPOSED if earlier else ()), *(BOTH if others else ()))
 

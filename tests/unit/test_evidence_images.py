@@ -14,6 +14,7 @@ from sfumato.core.values import Finding
 from sfumato.evidence.images.judging import REPORT, judge_images
 from sfumato.evidence.images.nearness import nearest
 from sfumato.evidence.images.pictures import Pictures
+from sfumato.evidence.images.repeating import repeating
 from sfumato.evidence.images.worth import discrepancy
 
 KEY = bytes(range(32))
@@ -168,3 +169,46 @@ def test_discrepancy_by_brute_force() -> None:
 
     expected = mean(one, one) + mean(other, other) - 2 * mean(one, other)
     assert discrepancy(one, other, 1.0).value == pytest.approx(expected)
+
+
+def test_people_repeated_are_counted_once_each_over_all_releases(split: Split) -> None:
+    learned, held, fresh = split
+
+    def release(places: range) -> Pictures:
+        return pictures(
+            np.concatenate([fresh.pixels, learned.pixels[places]]),
+            np.concatenate([fresh.labels, learned.labels[places]]),
+        )
+
+    def repeated(made: list[Pictures]) -> dict[str, Finding]:
+        return {one.target: one for one in repeating(REPORT, "images.repeated_excess", made, learned, held)}
+
+    by_chance = repeated([fresh])["pixels"]
+    assert by_chance.value == pytest.approx(0, abs=0.004)
+    one = repeated([release(range(3))])["pixels"]
+    assert one.value == pytest.approx((by_chance.value or 0) + 3 / 700, abs=0.0005)
+    # Ten releases that repeat three people each are within bounds one by one, and not together.
+    ten = repeated([release(range(3 * at, 3 * at + 3)) for at in range(10)])["pixels"]
+    assert ten.value == pytest.approx((by_chance.value or 0) + 30 / 700, abs=0.0005)
+    assert one.low is not None and one.low < 0 and ten.low is not None and ten.low > 0.01
+    again = repeated([release(range(3))] * 10)["pixels"]
+    assert again.value == one.value
+    # Of people with two images each there are half as many.
+    pairs = Pictures(learned.pixels, learned.labels, np.arange(len(learned)) // 2)
+    of_pairs = next(repeating(REPORT, "images.repeated_excess", [release(range(4))], pairs, held))
+    assert of_pairs.n == 350
+    assert of_pairs.value == pytest.approx(2 / 350 + (by_chance.value or 0), abs=0.004)
+
+
+def test_copies_beyond_chance_are_as_sure_as_people_are_many(split: Split) -> None:
+    learned, held, fresh = split
+    alone = found(judge_images(fresh, learned, held, key=KEY), "images.copies_excess", "pixels")
+    copies = found(judge_images(fresh, learned, held, key=KEY), "images.copies", "pixels")
+    assert alone.value == pytest.approx((copies.value or 0) - (copies.control or 0), abs=0.003)
+    few = Pictures(held.pixels, held.labels, np.arange(len(held)) // 10)
+    less = found(judge_images(fresh, learned, few, key=KEY), "images.copies_excess", "pixels")
+    assert less.low is not None and alone.low is not None and less.low < alone.low
+    assert less.high is not None and alone.high is not None and less.high >= alone.high
+    twin = judge_images(learned.at(np.arange(600)), learned, held, key=KEY)
+    assert (found(twin, "images.copies_excess", "features").low or 0) > 0.9
+    assert (found(twin, "images.repeated_excess", "features").low or 0) > 0.7

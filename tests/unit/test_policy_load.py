@@ -297,6 +297,8 @@ def test_an_unknown_key_gets_the_nearest_right_one_at_every_depth(
     policy = copy.deepcopy({("dp",): PRIVATE, ("synthesis",): MADE}.get(place[:1], FULL))
     if place == ("synthesis", "history"):
         policy["synthesis"]["history"] = {"time": "age", "window": [0, 9]}
+    if place == ("synthesis", "images"):
+        policy["synthesis"]["images"] = {"column": "file", "label": "age"}
     inner: Any = policy
     for key in place:
         inner = inner[key]

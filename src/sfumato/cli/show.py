@@ -12,6 +12,8 @@ from rich.text import Text
 from sfumato.cli.terminal import new_table, open_console, percent, plain
 from sfumato.core.errors import Problem
 from sfumato.core.values import AnonymityPlan, Finding, Role, SynthesisPlan
+from sfumato.evidence.images.judging import RISKS as RISKS_OF_IMAGES
+from sfumato.evidence.images.pictures import SPACES
 from sfumato.pipeline.outcome import Outcome
 from sfumato.pipeline.verbs import COMPOSITION
 from sfumato.release.unjudged import unjudged
@@ -54,6 +56,7 @@ _MADE_RISKS = (
     "retelling.excess",
     "retelling.close_excess",
     "outliers.excess",
+    *RISKS_OF_IMAGES,
     *(metric for metric in _RISKS if not metric.startswith(("risk.", "linkage."))),
 )
 _USES = (
@@ -67,6 +70,10 @@ _USES = (
     "distributions.tv",
     "correlations.error",
     "marginals.three",
+    "images.classifier_accuracy",
+    "images.classifier_auc",
+    "images.class_balance",
+    "images.variety",
 )
 _GAPS = tuple(f"fairness.{rate}_gap" for rate in ("selection", "fnr", "fpr", "suppression"))
 
@@ -256,8 +263,9 @@ def _anonymity(console: Console, found: AnonymityPlan) -> None:
 def _made(console: Console, made: SynthesisPlan) -> None:
     """Who makes the rows, and what it costs."""
     console.print(plain(made.method, style="bold"), METHODS.get(made.method, ""), soft_wrap=True)
-    taught = "a number of people that is not told" if made.taught is None else f"{made.taught:,} people"
-    rows = f"{made.rows:,} rows" if made.rows else "about as many rows"
+    what, who = ("images", "images") if made.images else ("rows", "people")
+    taught = f"a number of {who} that is not told" if made.taught is None else f"{made.taught:,} {who}"
+    rows = f"{made.rows:,} {what}" if made.rows else f"about as many {what}"
     if made.people is not None:
         rows = f"{made.people:,} people" + (f" with {rows}" if made.rows else "")
     console.print(f"{rows} made, learned from {taught}")
@@ -282,7 +290,7 @@ def _summary(
         for metric in metrics
         for f in found
         if f.metric == metric
-        and f.target == "release"
+        and f.target in ("release", *SPACES)
         and (f.status != "not-measured" or metrics is not _USES)
     ]
     found_table(console, heading, chosen, beside)

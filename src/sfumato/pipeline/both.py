@@ -40,7 +40,7 @@ _OLDER = (
     "another version of sfumato made one of the releases and kept too little of its people; run its policy "
     "again on its source, and then this one"
 )
-_HISTORIES = "histories were made, and none of them has one row that could be looked for in a class"
+_NO_ROWS = "histories or images were made, and none of them has one row that could be looked for in a class"
 _SEVERAL = "somebody has several rows, and nobody looked for all of them together"
 
 
@@ -115,7 +115,7 @@ def after_made(fitted: Fitted, own: People, earlier: Sequence[Made]) -> list[Fin
     for lesson, content, people in kept:
         if people is None:
             found.append(
-                unmeasured("not-measured", f"{_note(len(kept))}; {_HISTORIES if lesson.history else _OLDER}")
+                unmeasured("not-measured", f"{_note(len(kept))}; {_OLDER if lesson.rows else _NO_ROWS}")
             )
             continue
         columns = [name.removeprefix(LABEL) for name in people.table.columns if name.startswith(LABEL)]
@@ -144,7 +144,7 @@ def after_own(fitted: Fitted, people: People | None, rows: pl.DataFrame, before:
         content = fitted.snapshot.project.people.of(release)
         own = None if content is None else People.from_parquet(content)
         if own is None or people is None:
-            found.append(unmeasured("not-measured", f"{note}; {_OLDER if own is None else _HISTORIES}"))
+            found.append(unmeasured("not-measured", f"{note}; {_OLDER if own is None else _NO_ROWS}"))
             continue
         columns = [name.removeprefix(LABEL) for name in people.table.columns if name.startswith(LABEL)]
         made = pl.concat([table.select(columns) for table in (rows, *before.made)])

@@ -16,11 +16,14 @@ from sfumato.pipeline import private
 from sfumato.pipeline.asked import at_most
 from sfumato.pipeline.fitting import Fitted
 from sfumato.pipeline.histories import TaughtHistories, history_of, people_in, teach_histories
+from sfumato.pipeline.images import Seen, TaughtImages, images_of, teach_images
 from sfumato.pipeline.outcome import Watch
 from sfumato.pipeline.snapshot import UNIT, Snapshot
 from sfumato.pipeline.subjects import one_row_each, several_rows
+from sfumato.policy.images import MOST_MADE
 from sfumato.policy.synthetic import Synthesis
 from sfumato.synth import SYNTHESIZERS
+from sfumato.synth.images import METHODS as METHODS_OF_IMAGES
 from sfumato.synth.sequences import MODELS
 from sfumato.transforms import TRANSFORMS
 
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from sfumato.dp.budget import Budget
     from sfumato.synth.synthetic import Synthetic
 
-    Taught: TypeAlias = Synthetic | TaughtHistories
+    Taught: TypeAlias = Synthetic | TaughtHistories | TaughtImages
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Lesson:
 
     @property
     def people(self) -> pl.LazyFrame:
-        """The raw rows that teach: one of each person, or all where histories are made."""
+        """The raw rows that teach: one of each person, or all where histories or images are made."""
         return taught_by(self.fitted)
 
     def rows(self) -> pl.DataFrame:
@@ -70,7 +73,7 @@ class Lesson:
 
     @cached_property
     def taught(self) -> int | None:
-        """How many people teach; None where that is private."""
+        """How many people teach, or images; None where that is private."""
         if self.asked.dp is not None:
             return None
         if self.asked.history is not None:
@@ -80,12 +83,12 @@ class Lesson:
     def plan(self, taught: Taught | None, budget: Budget | None) -> SynthesisPlan:
         """What is made, and what it costs; without ``taught``, before anything is learned."""
         asked, history = self.asked, self.asked.history
-        kind = (SYNTHESIZERS if history is None else MODELS).resolve(asked.by)
         many = self.taught if asked.dp is None else asked.dp.size
+        most = many if asked.images is None else min(many or 0, MOST_MADE)
         return SynthesisPlan(
             method=asked.by,
             settings=asked.settings,
-            rows=(asked.rows or many or 0) if history is None else None,
+            rows=(asked.rows or most or 0) if history is None else None,
             # How many people there are is no more told by those made than by the dossier.
             people=None if history is None else history.people or max(1, round_count(many or 1)),
             history={}
@@ -94,12 +97,13 @@ class Lesson:
                 "subject": self.snapshot.policy.dataset.subject,
                 **history.model_dump(mode="json", include={"time", "items", "amounts", "statics", "window"}),
             },
+            images=self._images,
             taught=self.taught,
             columns=self.fitted.released,
             constraints=asked.constraints,
             balance=asked.balance,
             rare=asked.rare,
-            sees=kind.sees,
+            sees=self._sees,
             coded=() if taught is None else tuple(taught.facts["domain"]["columns"]),
             facts={} if taught is None else dict(taught.facts["model"]),
             private=None if asked.dp is None else self._private(taught, budget),
@@ -107,8 +111,34 @@ class Lesson:
         )
 
     @property
+    def _sees(self) -> Literal["rows", "marginals"]:
+        if self.asked.images is not None:
+            METHODS_OF_IMAGES.resolve(self.asked.by)
+            return "rows"
+        kind = (SYNTHESIZERS if self.asked.history is None else MODELS).resolve(self.asked.by)
+        sees: Literal["rows", "marginals"] = kind.sees
+        return sees
+
+    @cached_property
+    def _images(self) -> dict[str, Any]:
+        """What an image is, where images are made."""
+        asked = self.asked.images
+        if asked is None:
+            return {}
+        seen = Seen.of(self.fitted)
+        return {
+            "column": asked.column,
+            "label": asked.label,
+            "classes": list(seen.classes),
+            "size": list(seen.scans.shape),
+            "levels": list(asked.levels),
+        }
+
+    @property
     def _rows_of_a_person(self) -> int | None:
-        """At most so many rows of a person teach under differential privacy."""
+        """At most so many rows of a person teach under differential privacy; of images there is no bound."""
+        if self.asked.images is not None:
+            return None
         return 1 if self.asked.history is None else self.asked.history.longest
 
     def _private(self, taught: Taught | None, budget: Budget | None) -> PrivatePlan:
@@ -119,8 +149,12 @@ class Lesson:
         declared = terms.model_dump(mode="json", include={"size", "bounds", "categories"}, exclude_none=True)
         if self.asked.history is not None:
             declared |= self.asked.history.model_dump(mode="json", include={"window", "longest"})
+        if self.asked.images is not None:
+            declared |= self.asked.images.model_dump(mode="json", include={"levels"})
+            # The number of images is a size already.
+            declared["pixels"] = self._images["size"]
         told = {"query": self.asked.by, **self.asked.settings, **declared, "why": self.asked.why}
-        return private.priced(
+        priced = private.priced(
             kind="rows",
             asked=(told,),
             event=at_most(terms.epsilon, terms.delta, terms.relation)
@@ -134,10 +168,20 @@ class Lesson:
             budget=budget,
             people=terms.size,
         )
+        return priced if self.asked.images is None else self._of_images(priced, taught)
+
+    def _of_images(self, priced: PrivatePlan, taught: Taught | None) -> PrivatePlan:
+        """A price in the terms of images, and with what the generator has to say of its noise."""
+        from sfumato.dp.training.trained import FAST_NOISE
+
+        notices = taught.notices if isinstance(taught, TaughtImages) else ()
+        unit = "image" if self.unit == "row" else "subject"
+        secure = FAST_NOISE not in notices
+        return priced.model_copy(update={"unit": unit, "notices": notices, "secure": secure})
 
 
 def rows_made(lesson: Lesson, taught: Taught, plan: SynthesisPlan) -> pl.DataFrame:
-    """Rows that a taught synthesizer makes, with the shares that were asked for; or events of made people."""
+    """Rows that a taught synthesizer makes, with the shares that were asked for; or events, or images."""
     many = plan.people if plan.people is not None else plan.rows
     made: pl.DataFrame = taught.sample(
         many or (taught.charged.size if taught.charged is not None else 1),
@@ -148,10 +192,10 @@ def rows_made(lesson: Lesson, taught: Taught, plan: SynthesisPlan) -> pl.DataFra
 
 
 def taught_by(fitted: Fitted) -> pl.LazyFrame:
-    """The raw rows that teach a synthesizer: one of each person, or all where histories are made."""
+    """The raw rows that teach: one of each person, or all where histories or images are made."""
     snapshot = fitted.snapshot
     part = snapshot.part(held_out=False)
-    if snapshot.policy.dataset.subject is None or history_of(fitted) is not None:
+    if snapshot.policy.dataset.subject is None or history_of(fitted) or images_of(fitted):
         return part
     return one_row_each(part, derive(snapshot.release_key, "one row each"))
 
@@ -164,7 +208,8 @@ def lesson_of(fitted: Fitted) -> Lesson:
     """
     asked, snapshot = fitted.snapshot.policy.synthesis, fitted.snapshot
     assert asked is not None
-    if asked.dp is None and asked.history is None and several_rows(snapshot, snapshot.part(held_out=False)):
+    single = asked.dp is None and asked.history is None and asked.images is None
+    if single and several_rows(snapshot, snapshot.part(held_out=False)):
         raise InputError(
             "subject-rows",
             "people have several rows, and a synthesizer of rows knows nothing of whose they are",
@@ -215,6 +260,8 @@ def learned(lesson: Lesson, budget: Budget | None, watch: Watch | None = None) -
     watch.stage("teaching the synthesizer")
     if asked.history is not None:
         return teach_histories(lesson.fitted, asked, lesson.people, budget, watch)
+    if asked.images is not None:
+        return teach_images(lesson.fitted, asked, budget, watch)
     paid: dict[str, Any] = {}
     if terms is not None:
         paid = {

@@ -27,14 +27,24 @@ from sfumato.pipeline.composing import People
 from sfumato.pipeline.earlier import refuse_newer, taken_back
 from sfumato.pipeline.fitting import Fitted
 from sfumato.pipeline.histories import history_of
+from sfumato.pipeline.images import (
+    Seen,
+    images_of,
+    judge,
+    read_images,
+    recheck_images,
+    sheet_of,
+    write_images,
+)
 from sfumato.pipeline.lesson import Lesson, learned, lesson_of, rows_made
 from sfumato.pipeline.meanings import meanings
 from sfumato.pipeline.outcome import Outcome, Watch
 from sfumato.pipeline.together import Before, keep, left_before, together
 from sfumato.pipeline.written import data_file, parquet, read_back, recheck_columns
 from sfumato.policy.load import LoadedPolicy
+from sfumato.release.account import DataFile, Sheet
 from sfumato.release.assemble import assemble
-from sfumato.release.layout import SEALED_PEOPLE, SEALED_SYNTHESIZER
+from sfumato.release.layout import IMAGES, SEALED_PEOPLE, SEALED_SYNTHESIZER
 from sfumato.release.writer import Outgoing
 
 if TYPE_CHECKING:
@@ -61,7 +71,8 @@ def run_made(loaded: LoadedPolicy, fitted: Fitted, folder: Path, watch: Watch) -
         budget = _budget(lesson)
         found = _Found(lesson.plan(None, budget))
         if _affordable(loaded, found.plan):
-            found = _made(loaded, lesson, budget, outgoing.data_folder, watch)
+            making = _made if images_of(fitted) is None else _made_images
+            found = making(lesson, budget, outgoing.data_folder, watch)
         snapshot.refuse_changed()
         watch.stage("writing the release")
         plan = fitted.plan.model_copy(update={"synthesis": found.plan})
@@ -97,6 +108,7 @@ def run_made(loaded: LoadedPolicy, fitted: Fitted, folder: Path, watch: Watch) -
                 tables=found.tables,
                 kept=kept,
                 withdrawn=() if before is None else taken_back(fitted),
+                sheet=found.sheet,
             )
     if budget is None:
         private.enter_rows(snapshot.project, fitted.plan.dataset)
@@ -109,6 +121,7 @@ class _Found:
 
     ``before`` is what left before, ``rows`` all that was made, as written, ``everybody`` who taught and who
     did not; None and no rows where differential privacy bounds what they tell together, or nothing was made.
+    ``sheet`` shows made images.
     """
 
     plan: SynthesisPlan
@@ -118,6 +131,7 @@ class _Found:
     before: Before | None = None
     rows: pl.DataFrame = field(default_factory=pl.DataFrame)
     everybody: People | None = None
+    sheet: Sheet | None = None
 
     @property
     def shown(self) -> tuple[Finding, ...]:
@@ -131,7 +145,7 @@ class _Found:
         return self.measured if self.plan.house else ()
 
 
-def _made(loaded: LoadedPolicy, lesson: Lesson, budget: Budget | None, folder: Path, watch: Watch) -> _Found:
+def _made(lesson: Lesson, budget: Budget | None, folder: Path, watch: Watch) -> _Found:
     fitted, snapshot = lesson.fitted, lesson.snapshot
     taught = learned(lesson, budget, watch)
     plan = lesson.plan(taught, budget)
@@ -146,8 +160,8 @@ def _made(loaded: LoadedPolicy, lesson: Lesson, budget: Budget | None, folder: P
     people = PeopleAtRisk()
     planned = replace(fitted, plan=fitted.plan.model_copy(update={"synthesis": plan}))
     comparison = compare_made(planned, lesson.people, read_back(fitted, written), people)
-    assert loaded.policy.evidence is not None
-    probes = loaded.policy.evidence.probes()
+    assert snapshot.policy.evidence is not None
+    probes = snapshot.policy.evidence.probes()
     measured = evidence(
         snapshot, comparison, probes, lambda name: watch.stage(f"measuring {name}"), watch.within
     )
@@ -160,6 +174,42 @@ def _made(loaded: LoadedPolicy, lesson: Lesson, budget: Budget | None, folder: P
     measured += together(planned, lesson.people, rows, before)
     measured += both.after_own(fitted, everybody, rows, before)
     return _Found(plan, tuple(data), tuple(measured), tables, before, rows, everybody)
+
+
+def _made_images(lesson: Lesson, budget: Budget | None, folder: Path, watch: Watch) -> _Found:
+    fitted, asked = lesson.fitted, images_of(lesson.fitted)
+    assert asked is not None
+    taught = learned(lesson, budget, watch)
+    plan = lesson.plan(taught, budget)
+    watch.stage("making images")
+    made = rows_made(lesson, taught, plan)
+    plan = plan.model_copy(update={"rows": made.height})
+    written = _write(fitted, made, folder)
+    write_images(made, asked, folder)
+    watch.stage("checking the images as written")
+    data = [data_file(path, fitted.types()) for path in written]
+    recheck_columns(fitted, data)
+    rows = read_back(fitted, written).sort(ROW).select(fitted.released).collect()
+    recheck_images(rows, asked, folder)
+    watch.stage("comparing people's images with those made")
+    seen, contents = Seen.of(fitted), read_images(rows, asked, folder)
+    measured = judge(seen, rows, contents)
+    found = _Found(
+        plan,
+        (*data, DataFile(IMAGES, {}, made.height)),
+        tuple(measured),
+        {SEALED_SYNTHESIZER: taught.content()},
+        sheet=sheet_of(seen, made),
+    )
+    if budget is not None:
+        return found
+    watch.stage("joining earlier releases")
+    # What is kept of an image is what it shows, and not what its file was called.
+    whole = rows.with_columns(pl.Series(asked.column, contents, dtype=pl.Binary))
+    before = left_before(fitted)
+    measured += together(fitted, lesson.people, whole, before)
+    measured += both.after_own(fitted, None, whole, before)
+    return replace(found, measured=tuple(measured), before=before, rows=whole)
 
 
 def _budget(lesson: Lesson) -> Budget | None:
@@ -181,8 +231,9 @@ def _affordable(loaded: LoadedPolicy, plan: SynthesisPlan) -> bool:
 def _write(fitted: Fitted, made: pl.DataFrame, folder: Path) -> Sequence[Path]:
     snapshot = fitted.snapshot
     frame = made.lazy().with_row_index(ROW).with_columns(pl.col(ROW).cast(pl.UInt64))
-    # Made people stand in a drawn order already, and each one's events in time.
-    order = None if history_of(fitted) is not None else derive(snapshot.release_key, "order")
+    # Made people stand in a drawn order already, and each one's events in time; images are numbered as drawn.
+    ordered = history_of(fitted) is not None or images_of(fitted) is not None
+    order = None if ordered else derive(snapshot.release_key, "order")
     return LocalEngine().write(
         frame,
         fitted.released,

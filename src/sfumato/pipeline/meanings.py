@@ -9,9 +9,10 @@ from sfumato.evidence import probe
 from sfumato.evidence.attacks.composition import REPORT as COMPOSITION
 from sfumato.evidence.audits.outcome import REPORT as AUDITS
 from sfumato.evidence.guarantee import REPORT as GUARANTEE
+from sfumato.evidence.images.judging import REPORT as IMAGES
 
 #: What reports figures and is no probe.
-_REPORTS = {report.source: report for report in (COMPOSITION, GUARANTEE, AUDITS)}
+_REPORTS = {report.source: report for report in (COMPOSITION, GUARANTEE, AUDITS, IMAGES)}
 
 
 def meanings(findings: Sequence[Finding]) -> dict[str, str]:

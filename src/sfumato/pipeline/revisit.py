@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -16,8 +17,10 @@ from sfumato.core.values import Finding
 from sfumato.engines.local import LocalEngine
 from sfumato.engines.sources import FileSource
 from sfumato.evidence.attacks.external import link_register
+from sfumato.evidence.images.judging import RISKS
 from sfumato.pipeline.comparing import compare, compare_made, counted, evidence
 from sfumato.pipeline.fitting import Fitted, fit
+from sfumato.pipeline.images import Seen, images_of, judge, read_images
 from sfumato.pipeline.lesson import taught_by
 from sfumato.pipeline.outcome import Watch
 from sfumato.pipeline.private import refuse_answers
@@ -38,11 +41,15 @@ from sfumato.release.verify import verify
 
 @dataclass(frozen=True)
 class Revisited:
-    """A release opened again: its snapshot, the comparison of its probes, and what the policy asks for."""
+    """A release opened again: its snapshot, the comparison of its probes, and what the policy asks for.
+
+    Made images have no comparison of tables, but what measures them.
+    """
 
     snapshot: Snapshot
-    comparison: Comparison
+    comparison: Comparison | None
     asked: Evidence
+    images: Callable[[], list[Finding]] | None = None
 
 
 def attack(
@@ -71,12 +78,22 @@ def attack(
     if truth is not None and against is None:
         raise InputError("usage", "--truth is about a register", remedy="name the register with --against")
     with reopened(folder, policy, project, watch) as found:
+        if against is None and found.images is not None:
+            return _of_images(found.images(), watch, risks=True)
         if against is None:
             return _measured(found, found.asked.attacks, watch)
         return _linked(found, folder, against, truth, watch)
 
 
+def _of_images(found: Sequence[Finding], watch: Watch, *, risks: bool) -> list[Finding]:
+    """The figures of made images that tell of risks, or of what they are good for."""
+    watch.stage("comparing people's images with those made")
+    return [finding for finding in found if (finding.metric in RISKS) is risks]
+
+
 def _measured(found: Revisited, probes: Sequence[Part], watch: Watch) -> list[Finding]:
+    assert found.comparison is not None
+
     def telling(name: str) -> None:
         watch.stage(f"measuring {name}")
 
@@ -85,7 +102,7 @@ def _measured(found: Revisited, probes: Sequence[Part], watch: Watch) -> list[Fi
 
 def _linked(found: Revisited, folder: Path, against: str, truth: str | None, watch: Watch) -> list[Finding]:
     """The attack with an external register."""
-    if found.comparison.made:
+    if found.comparison is None or found.comparison.made:
         raise InputError(
             "usage",
             "the rows of this release were made: none is of anybody whom a register could name",
@@ -104,6 +121,8 @@ def evaluate(
     """Utility and fairness of a release against the original; arguments and errors as :func:`attack`."""
     watch = watch or Watch()
     with reopened(folder, policy, project, watch) as found:
+        if found.images is not None:
+            return _of_images(found.images(), watch, risks=False)
         fairness: tuple[Part, ...] = (found.asked.fairness,) if found.asked.fairness is not None else ()
         probes = (*found.asked.utility, *fairness)
         findings = _measured(found, probes, watch)
@@ -145,7 +164,12 @@ def _revisited(folder: Path, custody: Custody, snapshot: Snapshot, watch: Watch)
         )
     watch.stage("comparing people before and after")
     data = folder / RELEASE / DATA
-    written = sorted(data.iterdir()) if data.exists() else []
+    written = sorted(path for path in data.iterdir() if path.is_file()) if data.exists() else []
+    if images_of(fitted) is not None:
+        rows = _written(fitted, written, folder)
+        return Revisited(
+            snapshot, None, snapshot.policy.evidence or Evidence(), partial(_judged, fitted, rows, data)
+        )
     if custody.plan.synthesis is not None:
         comparison = _made(replace(fitted, plan=custody.plan), written, folder)
         return Revisited(snapshot, comparison, snapshot.policy.evidence or Evidence())
@@ -157,7 +181,12 @@ def _revisited(folder: Path, custody: Custody, snapshot: Snapshot, watch: Watch)
 
 
 def _made(fitted: Fitted, written: Sequence[Path], folder: Path) -> Comparison:
-    """The comparison of a release of rows that were made.
+    """The comparison of a release of rows that were made."""
+    return compare_made(fitted, taught_by(fitted), _written(fitted, written, folder))
+
+
+def _written(fitted: Fitted, written: Sequence[Path], folder: Path) -> pl.LazyFrame:
+    """The rows of a release of rows that were made.
 
     Raises:
         InputError: ``usage``: the gate withheld them.
@@ -169,7 +198,14 @@ def _made(fitted: Fitted, written: Sequence[Path], folder: Path) -> Comparison:
             where=str(folder / RELEASE),
             remedy="its dossier and custody have what was measured on them",
         )
-    return compare_made(fitted, taught_by(fitted), read_back(fitted, written))
+    return read_back(fitted, written)
+
+
+def _judged(fitted: Fitted, written: pl.LazyFrame, data: Path) -> list[Finding]:
+    """The figures of made images, read from their files again."""
+    seen = Seen.of(fitted)
+    rows = written.sort(ROW).select(fitted.released).collect()
+    return judge(seen, rows, read_images(rows, seen.asked, data))
 
 
 def open_again(

@@ -24,6 +24,7 @@ from sfumato.core.values import Inventory
 from sfumato.engines.local import DRAW, LocalEngine, drawn_by
 from sfumato.engines.sources import FileSource
 from sfumato.inventory import take_inventory
+from sfumato.pipeline.scans import Scans, read_scans
 from sfumato.policy.model import Policy, Source
 from sfumato.project.project import Project
 
@@ -116,8 +117,27 @@ class Snapshot:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the source's bytes: of its files one after another, or of the table as Arrow."""
-        return self._digest_now()
+        """SHA-256 of the source's bytes: of its files one after another, or of the table as Arrow.
+
+        Where rows name images, these are of the source.
+        """
+        scans = self.scans
+        return self._digest_now(None if scans is None else scans.digest)
+
+    @cached_property
+    def scans(self) -> Scans | None:
+        """The images that the rows name, where images are made.
+
+        Raises:
+            InputError: from reading them.
+        """
+        return self._scans_now()
+
+    def _scans_now(self) -> Scans | None:
+        asked = None if self.policy.synthesis is None else self.policy.synthesis.images
+        if asked is None:
+            return None
+        return read_scans(self._scanned, asked, self.folder, self.policy.dataset.subject)
 
     def refuse_changed(self) -> None:
         """Refuse a source whose bytes are no longer those that the run began with: it is read many times.
@@ -125,18 +145,19 @@ class Snapshot:
         Raises:
             InputError: ``source-changed``.
         """
-        if isinstance(self.source, pl.DataFrame):
+        if isinstance(self.source, pl.DataFrame) and self.scans is None:
             return
         expected = self.digest
         try:
-            same = self._digest_now() == expected
-        except OSError:
+            scans = self._scans_now()
+            same = self._digest_now(None if scans is None else scans.digest) == expected
+        except (OSError, InputError):
             same = False
         if not same:
             raise InputError(
                 "source-changed",
                 "the source changed while it was read",
-                where=self.source.label,
+                where=self.source.label if isinstance(self.source, FileSource) else "",
                 remedy="run again on a source that stays as it is",
             )
 
@@ -173,7 +194,7 @@ class Snapshot:
                 found.append(None)
         return tuple(found)
 
-    def _digest_now(self) -> str:
+    def _digest_now(self, images: str | None) -> str:
         digest = hashlib.sha256()
         if isinstance(self.source, pl.DataFrame):
             buffer = io.BytesIO()
@@ -184,6 +205,8 @@ class Snapshot:
             for path in self.source.paths:
                 with path.open("rb") as file:
                     digest.update(hashlib.file_digest(file, "sha256").digest())
+        if images is not None:
+            digest.update(bytes.fromhex(images))
         return digest.hexdigest()
 
     @cached_property

@@ -19,11 +19,13 @@ from sfumato.contracts import ROW
 from sfumato.core.canonical import canonical_json, sha256
 from sfumato.core.values import Finding, Value
 from sfumato.evidence.attacks.composition import REPORT
+from sfumato.evidence.images.pictures import SPACES
 from sfumato.evidence.run import measure
 from sfumato.pipeline.comparing import compare_made
 from sfumato.pipeline.earlier import earlier_releases, made, spaces_of
 from sfumato.pipeline.fitting import Fitted
 from sfumato.pipeline.histories import history_of
+from sfumato.pipeline.images import Seen, images_of, repeated_together
 from sfumato.project.ledger import Made
 
 _ABOUT, _MADE = "sfumato", "made rows"
@@ -38,6 +40,8 @@ COPIED = {
         "retelling.close_excess": "composition.retelling_close_excess",
     },
 }
+#: The same of images, by the figure of the composition.
+IMAGES_COPIED = ("composition.copies_excess",)
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,7 @@ def together(fitted: Fitted, taught: pl.LazyFrame, rows: pl.DataFrame, before: B
     """
     if not before.counted:
         return []
+    images = images_of(fitted) is not None
     probes = {name: figures for name, figures in COPIED.items() if name == "copies" or history_of(fitted)}
     if before.unknown:
         why = (
@@ -109,14 +114,18 @@ def together(fitted: Fitted, taught: pl.LazyFrame, rows: pl.DataFrame, before: B
             " people nobody can tell what they repeat together with this one: what they have in a column is"
             " something else, or was not kept"
         )
+        targets = SPACES if images else ("release",)
+        silent = IMAGES_COPIED if images else [name for names in probes.values() for name in names.values()]
         return [
-            REPORT.silent(name, "not-measured", why) for names in probes.values() for name in names.values()
+            REPORT.silent(name, "not-measured", why, target=target) for name in silent for target in targets
         ]
+    many = len(before.made)
+    note = f"together with {many} earlier release{'s' if many > 1 else ''} of made rows; "
+    if images:
+        return repeated_together(Seen.of(fitted), [*before.made, rows], note)
     comparison = compare_made(fitted, taught, _one_log(fitted, [*before.made, rows]))
     found = measure(comparison, {name: {} for name in probes})
     named = {metric: name for names in probes.values() for metric, name in names.items()}
-    many = len(before.made)
-    note = f"together with {many} earlier release{'s' if many > 1 else ''} of made rows; "
     return [
         finding.model_copy(
             update={"metric": named[finding.metric], "source": REPORT.source, "note": note + finding.note}
@@ -142,29 +151,32 @@ class Lesson(Value):
     """Of what kept rows were taught: by whom, and what was done to each column before.
 
     ``spaces`` are those of identities, ``offered`` is the least draw of the people who taught, and ``terms``
-    has a digest for each column that leaves: the same in releases whose values are alike. ``history`` says
-    whether histories were made.
+    has a digest for each column that leaves: the same in releases whose values are alike. ``rows`` says
+    whether each row that was made is a person's, as in histories and of images it is not.
     """
 
     dataset: str
     spaces: tuple[str, ...]
     offered: int
     terms: dict[str, str]
-    history: bool = False
+    rows: bool = True
 
     @classmethod
     def of(cls, fitted: Fitted) -> Lesson:
         snapshot, steps = fitted.snapshot, fitted.plan.steps
+        asked, scans = images_of(fitted), snapshot.scans
+        # Images are kept in the place of their names, and are alike in their size and levels.
+        images = [] if asked is None or scans is None else [[*scans.shape, *asked.levels]]
         return cls(
             dataset=snapshot.policy.dataset.name,
             spaces=tuple(spaces_of(snapshot, steps)[0]),
             offered=snapshot.least_offered,
             terms={
-                step.column: sha256(canonical_json([step.action, step.params, step.state]))
+                step.column: sha256(canonical_json([step.action, step.params, step.state, *images]))
                 for step in steps
                 if step.column in fitted.released
             },
-            history=history_of(fitted) is not None,
+            rows=history_of(fitted) is None and asked is None,
         )
 
     @classmethod

@@ -18,12 +18,14 @@ from sfumato.evidence import UNGATED, probe
 from sfumato.evidence.attacks.composition import REPORT as COMPOSITION
 from sfumato.evidence.audits.outcome import REPORT as AUDITS
 from sfumato.evidence.guarantee import REPORT as GUARANTEE
+from sfumato.evidence.images.judging import REPORT as IMAGES
 from sfumato.evidence.made import rowwise
 from sfumato.evidence.run import always
 from sfumato.hierarchies import HIERARCHIES
 from sfumato.inventory.roles import SINGLES_OUT
 from sfumato.policy.anonymity import check_anonymity
 from sfumato.policy.histories import untimely
+from sfumato.policy.images import unlabelled
 from sfumato.policy.load import LoadedPolicy
 from sfumato.policy.model import Column, Policy
 from sfumato.policy.parts import Part
@@ -53,9 +55,17 @@ def check_policy(loaded: LoadedPolicy, columns: Sequence[str], inventory: Invent
         *_actions(loaded, inventory, where),
         *check_anonymity(policy, where),
         *(untimely(synthesis.history, inventory, where) if synthesis and synthesis.history else ()),
+        *_of_images(policy, inventory, where),
         *check_gate(loaded),
         *_evidence(policy, where),
     )
+
+
+def _of_images(policy: Policy, inventory: Inventory, where: Where) -> Iterator[Problem]:
+    asked = policy.synthesis
+    if asked is not None and asked.images is not None:
+        declared = () if asked.dp is None else asked.dp.categories[asked.images.label]
+        yield from unlabelled(asked.images, declared, inventory, where)
 
 
 def undecided(policy: Policy, columns: Sequence[str]) -> tuple[str, ...]:
@@ -74,8 +84,10 @@ def measured_metrics(policy: Policy) -> frozenset[str]:
         return frozenset(GUARANTEE.metrics) | (frozenset(AUDITS.metrics) if policy.dp.audit else frozenset())
     if policy.synthesis is not None:
         assert policy.evidence is not None
-        asked = {*unasked(policy.synthesis), *(part.name for part in policy.evidence.probes())}
         priced = frozenset(GUARANTEE.metrics) if policy.synthesis.dp is not None else frozenset()
+        if policy.synthesis.images is not None:
+            return priced | frozenset(IMAGES.metrics)
+        asked = {*unasked(policy.synthesis), *(part.name for part in policy.evidence.probes())}
         kinds = [probe(name) for name in asked]
         return priced | {metric for kind in kinds for metric in set(kind.metrics) - rowwise(kind)}
     names = {"uniqueness"} | ({part.name for part in policy.evidence.probes()} if policy.evidence else set())
@@ -135,6 +147,8 @@ def _of_synthesis(policy: Policy, named: Callable[..., Iterator[Problem]]) -> It
         return
     for name in asked.history.columns if asked.history is not None else ():
         yield from named("history", name, "synthesis", "history")
+    for name in asked.images.columns if asked.images is not None else ():
+        yield from named("images", name, "synthesis", "images")
     for name in asked.text:
         yield from named("text", name, "synthesis", "text")
     for name in asked.balance:

@@ -29,6 +29,7 @@ from sfumato.hierarchies import HIERARCHIES
 from sfumato.policy.model import Policy
 from sfumato.policy.parts import Part
 from sfumato.synth import SYNTHESIZERS
+from sfumato.synth.images import METHODS as METHODS_OF_IMAGES
 from sfumato.synth.sequences import MODELS as MODELS_OF_HISTORIES
 from sfumato.transforms import TRANSFORMS
 
@@ -93,7 +94,8 @@ def parts_of(policy: Policy) -> Iterator[tuple[Place, Registry, Part]]:
         yield ("dp", "queries", i), QUERIES, query
     if policy.synthesis is not None:
         made = Part(name=policy.synthesis.by, params=policy.synthesis.settings)
-        makers = SYNTHESIZERS if policy.synthesis.history is None else MODELS_OF_HISTORIES
+        makers = MODELS_OF_HISTORIES if policy.synthesis.history is not None else SYNTHESIZERS
+        makers = METHODS_OF_IMAGES if policy.synthesis.images is not None else makers
         yield ("synthesis", "settings"), makers, made
     if policy.evidence is not None:
         for i, probe in enumerate(policy.evidence.attacks):

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from sfumato.core.values import Role
 from sfumato.engines.textfiles import SEPARATOR_WORDS, is_separator
 from sfumato.policy.histories import History
+from sfumato.policy.images import refuse_unfit
 from sfumato.policy.measured import HISTORY_USES, MADE_BATTERY, Evidence, Threshold
 from sfumato.policy.parts import Part, Section, Share, Text
 from sfumato.policy.private import DifferentialPrivacy
@@ -255,8 +256,9 @@ class ReleaseForm(Section):
     """The format of the data files."""
 
 
-#: Why the column of whom a made event is of leaves.
+#: Why the column of whom a made event is of leaves, and that of the files of made images.
 MADE_NAMES = "whose an event is: made people have made names"
+MADE_FILES = "which file an image is: made images have files of their own"
 
 
 def _kept(column: Any) -> Any:
@@ -267,15 +269,15 @@ def _kept(column: Any) -> Any:
     return column if told else {**column, "action": "keep"}
 
 
-def _with_names(columns: dict[str, Any], dataset: Any) -> dict[str, Any]:
-    """Columns with the one that says whose an event is: it leaves, and every name in it is made."""
-    subject = dataset.get("subject") if isinstance(dataset, dict) else None
-    if not isinstance(subject, str):
+def _with_names(columns: dict[str, Any], section: Any, key: str, why: str) -> dict[str, Any]:
+    """Columns with the one that a section names by a key: it leaves, and every name in it is made."""
+    named = section.get(key) if isinstance(section, dict) else None
+    if not isinstance(named, str):
         return columns
-    told = columns.get(subject, {"role": Role.DIRECT_IDENTIFIER.value, "why": MADE_NAMES})
+    told = columns.get(named, {"role": Role.DIRECT_IDENTIFIER.value, "why": why})
     if isinstance(told, dict) and told.get("action") is None:
         told = {**told, "action": "keep"}
-    return {**columns, subject: told}
+    return {**columns, named: told}
 
 
 class Policy(Section):
@@ -315,14 +317,18 @@ class Policy(Section):
             return value
         told: dict[str, Any] = {}
         columns, evidence, synthesis = (value.get(name) for name in ("columns", "evidence", "synthesis"))
-        histories = bool(isinstance(synthesis, dict) and synthesis.get("history"))
+        histories, images = (
+            synthesis.get(kind) if isinstance(synthesis, dict) else None for kind in ("history", "images")
+        )
         if isinstance(columns, dict):
             told["columns"] = {name: _kept(column) for name, column in columns.items()}
             if histories:
-                told["columns"] = _with_names(told["columns"], value.get("dataset"))
+                told["columns"] = _with_names(told["columns"], value.get("dataset"), "subject", MADE_NAMES)
+            if images:
+                told["columns"] = _with_names(told["columns"], images, "column", MADE_FILES)
         if isinstance(evidence, dict):
             usual = {"attacks": list(MADE_BATTERY)} | ({"utility": list(HISTORY_USES)} if histories else {})
-            told["evidence"] = {**usual, **evidence}
+            told["evidence"] = {**({"attacks": [], "utility": []} if images else usual), **evidence}
         return {**value, **told}
 
     @model_validator(mode="after")
@@ -339,6 +345,14 @@ class Policy(Section):
             )
         if self.synthesis.history is not None:
             self._histories_have_people(self.synthesis.history)
+        if self.synthesis.images is not None:
+            refuse_unfit(
+                self.synthesis.images,
+                {name: column.done for name, column in self.columns.items()},
+                subject=self.dataset.subject,
+                target=self.dataset.target,
+                probes=[part.name for part in self.evidence.probes()],
+            )
         return self
 
     def _histories_have_people(self, history: History) -> None:
@@ -382,9 +396,12 @@ class Policy(Section):
 
     @property
     def made_names(self) -> str | None:
-        """The column whose names are made, where histories are."""
-        histories = self.synthesis is not None and self.synthesis.history is not None
-        return self.dataset.subject if histories else None
+        """The column whose names are made, where histories are, or images."""
+        if self.synthesis is None:
+            return None
+        if self.synthesis.images is not None:
+            return self.synthesis.images.column
+        return self.dataset.subject if self.synthesis.history is not None else None
 
     def approved(self, what: str) -> bool:
         """Whether somebody answers for ``what`` ("column age", "gate risk.worst_class").

@@ -7,8 +7,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from sfumato.policy.histories import History
+from sfumato.policy.images import MOST_MADE, Images
 from sfumato.policy.parts import Section, Text
 from sfumato.policy.private import DatasetBudget, Delta, Epsilon
+from sfumato.synth.images import METHODS
 from sfumato.synth.sequences import MODELS
 
 
@@ -55,10 +57,12 @@ class Synthesis(Section):
     """
 
     method: Text | None = None
-    """The synthesizer, by its name in the reference; by default "autoregressive", with dp "aim", and of
-    histories "events", with dp "ngram"."""
+    """The synthesizer, by its name in the reference; by default "autoregressive", with dp "aim", of
+    histories "events", with dp "ngram", and of images "kernel"."""
     history: History | None = None
     """Where people have several rows: people with all their events are made, and not single rows."""
+    images: Images | None = None
+    """Where each row names an image: images with labels are made, and not rows alone."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """The synthesizer's own parameters."""
     rows: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
@@ -84,12 +88,22 @@ class Synthesis(Section):
         """The synthesizer's name."""
         if self.history is not None:
             return self.method or ("events" if self.dp is None else "ngram")
+        if self.images is not None:
+            return self.method or "kernel"
         return self.method or ("autoregressive" if self.dp is None else "aim")
 
     @model_validator(mode="after")
     def _of_its_kind(self) -> Self:
-        """Whoever makes rows makes no histories, and the reverse."""
+        """Whoever makes rows makes no histories and no images, and the reverse."""
         makes_histories = self.by in tuple(MODELS)
+        if self.images is not None:
+            self._of_images(self.images)
+            return self
+        if self.by in tuple(METHODS):
+            raise ValueError(
+                f"the method {self.by} makes images: say under images which column names their files, and "
+                "which is the label"
+            )
         if self.history is None:
             if makes_histories:
                 raise ValueError(
@@ -108,6 +122,31 @@ class Synthesis(Section):
         if self.dp is not None:
             self._everything_declared(self.history, self.dp)
         return self
+
+    def _of_images(self, images: Images) -> None:
+        """Refuse what images have not, and under dp whatever would have to be looked at."""
+        if self.history is not None:
+            raise ValueError("either images are made or histories: leave one of them out")
+        if self.by not in tuple(METHODS):
+            raise ValueError(
+                f"the method {self.by} makes no images; these are made by {' or '.join(METHODS)}"
+            )
+        for name in ("text", "constraints", "balance"):
+            if getattr(self, name):
+                raise ValueError(f"{name} is for tables, and images are made: leave it out")
+        if self.rare == "keep":
+            raise ValueError("rare: keep is for tables: an image of a class of few people is theirs again")
+        if self.rows is not None and self.rows > MOST_MADE:
+            raise ValueError(f"rows: at most {MOST_MADE} images are made, each a file of its own")
+        if self.dp is None:
+            return
+        if images.size is None or self.dp.size is None:
+            raise ValueError("images under dp take images.size and dp.size, which nobody looks up")
+        if self.dp.bounds or tuple(self.dp.categories) != (images.label,):
+            raise ValueError(f'declare the values of "{images.label}" under dp.categories, and nothing else')
+        values = self.dp.categories[images.label]
+        if not values or len({str(value) for value in values}) < len(values):
+            raise ValueError(f'dp.categories: each value of "{images.label}" is written once')
 
     @staticmethod
     def _everything_declared(history: History, dp: SynthesisPrivacy) -> None:

@@ -44,14 +44,23 @@ HOUSED = "measured on people in the house, where the figure stays"
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file of data that leaves.
+    """A file of data that leaves, or a folder of files.
 
     ``name`` is its name in ``data/``, ``columns`` maps each column to its type (integer, number, text,
-    boolean, date, datetime).
+    boolean, date, datetime), ``files`` is how many there are in a folder.
     """
 
     name: str
     columns: Mapping[str, str]
+    files: int | None = None
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A picture of some made images, as PNG; ``rows`` are the labels of its rows from top to bottom."""
+
+    png: bytes
+    rows: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -64,8 +73,8 @@ class Account:
     ``commitments`` name private inputs, ``meanings`` says in one line what each metric is, ``detected``
     which kinds of identifiers each column was found to hold (None if nobody looked), ``laws`` what the
     release is held against. Of a release under differential privacy (``private``) no row is counted;
-    ``answers`` are its figures. ``withdrawn`` are earlier releases of the same people that somebody says
-    never left, so that they are not counted.
+    ``answers`` are its figures. ``sheet`` shows images that leave. ``withdrawn`` are earlier releases of the
+    same people that somebody says never left, so that they are not counted.
     """
 
     policy: Mapping[str, Any]
@@ -83,6 +92,7 @@ class Account:
     laws: tuple[Law, ...] = ()
     answers: tuple[Mapping[str, Any], ...] = ()
     withdrawn: tuple[Withdrawal, ...] = ()
+    sheet: Sheet | None = None
 
     @property
     def approvals(self) -> list[Mapping[str, str]]:

@@ -23,6 +23,7 @@ from sfumato.release import manifest as manifests
 from sfumato.release.account import (
     Account,
     DataFile,
+    Sheet,
     public_decision,
     public_detections,
     public_plan,
@@ -41,6 +42,7 @@ from sfumato.release.layout import (
     DOSSIER,
     DOSSIER_PDF,
     EVIDENCE,
+    IMAGES,
     LAWS,
     MANIFEST,
     NOTICE,
@@ -92,6 +94,7 @@ def assemble(
     answers: Sequence[Mapping[str, Any]] = (),
     kept: Sequence[Finding] = (),
     withdrawn: Sequence[Withdrawal] = (),
+    sheet: Sheet | None = None,
 ) -> Release:
     """Write every document beside the data already staged, sign, seal, verify, and give it its name.
 
@@ -113,6 +116,7 @@ def assemble(
         kept: findings that go to custody alone.
         answers: the figures of a release under differential privacy, as they are in its data.
         withdrawn: earlier releases of the same people that are not counted, with who answers for it.
+        sheet: images of those in the data, for the dossier; shown only if the decision passed.
 
     Raises:
         InputError: ``law-invalid``: a file in the project's folder ``law/`` is not as it must be.
@@ -140,6 +144,7 @@ def assemble(
         laws=read_laws(project.folder / LAWS),
         answers=tuple(answers) if decision.passed else (),
         withdrawn=tuple(withdrawn),
+        sheet=sheet if decision.passed else None,
     )
     _write_documents(outgoing, account)
     content = _manifest(outgoing, account, project)
@@ -176,8 +181,9 @@ def assemble(
 
 
 def _check_data(outgoing: Outgoing, data: Sequence[DataFile]) -> None:
-    there = {path.name for path in outgoing.data_folder.iterdir()}
-    if there != {file.name for file in data}:
+    folder = outgoing.data_folder
+    there = {path.name: len(list(path.iterdir())) if path.is_dir() else None for path in folder.iterdir()}
+    if there != {file.name: file.files for file in data}:
         raise InputError("output-failed", "the data folder does not hold just the files that were announced")
 
 
@@ -194,7 +200,7 @@ def _rows(plan: Plan) -> int | None:
 
 def _write_documents(outgoing: Outgoing, account: Account) -> None:
     folder = outgoing.release_folder
-    names = [f"{DATA}/{file.name}" for file in account.data]
+    names = [name for name in files_of(folder).names if name.startswith(f"{DATA}/")]
     digests = {name: manifests.digest_of(folder / name) for name in names}
     sizes = {name: (folder / name).stat().st_size for name in names}
     documents = {
@@ -207,6 +213,8 @@ def _write_documents(outgoing: Outgoing, account: Account) -> None:
     }
     for name, content in documents.items():
         outgoing.write(name, content)
+    # Images are in the manifest, each by its digest: on a page they would hide the others.
+    digests = {name: digest for name, digest in digests.items() if not name.startswith(f"{DATA}/{IMAGES}/")}
     digests |= {name: sha256(content) for name, content in documents.items()}
     page = dossier_html(account, digests)
     outgoing.write(DOSSIER, page)

@@ -56,6 +56,9 @@ _ANYWHERE = (
             "copies.close_excess",
             "retelling.excess",
             "retelling.close_excess",
+            "images.copies_excess",
+            "images.repeated_excess",
+            "images.members_auc",
         ),
     ),
     _Kind(

@@ -9,16 +9,23 @@ dark, on paper and in a file.
 
 from __future__ import annotations
 
+import base64
 import math
 import re
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
 from sfumato.core.printable import printable
 
+if TYPE_CHECKING:
+    from sfumato.release.account import Sheet
+
+#: Where a PNG file has its width and height.
+_PNG_SIZE = 16
 #: Colour in the specification -> the style sheet's variable. Each colour here is used for nothing else.
 COLOURS: Mapping[str, str] = {
     "#2b2622": "--ink",
@@ -201,6 +208,20 @@ def draw(marks: Sequence[Mark], *, name: str, title: str, percent: bool) -> Mark
 def draw_trajectory(marks: Sequence[Mark], *, name: str, title: str) -> Markup:
     """:func:`trajectory` as inline SVG, as :func:`draw` makes it."""
     return _drawn(trajectory(marks), name, title) if marks else Markup()
+
+
+def contact_sheet(sheet: Sheet | None) -> Markup:
+    """Made images as one inline picture; empty where none leave."""
+    if sheet is None:
+        return Markup()
+    width, height = struct.unpack_from(">II", sheet.png, _PNG_SIZE)
+    shown = f"Made images, each row of one label: {', '.join(sheet.rows)}" if sheet.rows else "Made images"
+    return Markup(  # noqa: S704 - numbers, a picture's bytes as letters and digits, and an escaped title
+        f'<svg class="sheet" role="img" aria-labelledby="contact-sheet" viewBox="0 0 {width} {height}"'
+        f' xmlns="http://www.w3.org/2000/svg"><title id="contact-sheet">{escape(shown)}</title>'
+        f'<image width="{width}" height="{height}"'
+        f' href="data:image/png;base64,{base64.b64encode(sheet.png).decode()}"/></svg>'
+    )
 
 
 def _drawn(specified: dict[str, Any], name: str, title: str) -> Markup:

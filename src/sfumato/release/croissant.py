@@ -79,7 +79,10 @@ def croissant_json(account: Account, digests: Mapping[str, str], sizes: Mapping[
         "datePublished": account.time,
         "version": _version(digests),
         "citeAs": _citation(account),
-        "distribution": [_file_object(file, digests, sizes) for file in account.data],
+        "distribution": [
+            _file_object(file, digests, sizes) if file.files is None else _file_set(file)
+            for file in account.data
+        ],
         "recordSet": [_record_set(account, file) for file in account.data if file.columns],
         "rai:dataPreprocessingProtocol": _protocol(account),
         "rai:personalSensitiveInformation": _sensitive(account),
@@ -124,6 +127,17 @@ def _file_object(file: DataFile, digests: Mapping[str, str], sizes: Mapping[str,
         "contentSize": f"{sizes[where]} B",
         "encodingFormat": _FORMATS[PurePosixPath(file.name).suffix],
         "sha256": digests[where],
+    }
+
+
+def _file_set(file: DataFile) -> dict[str, Any]:
+    """A folder of images; each one's digest is in the manifest."""
+    return {
+        "@type": "cr:FileSet",
+        "@id": quote(f"{DATA}/{file.name}"),
+        "name": file.name,
+        "encodingFormat": "image/png",
+        "includes": f"{DATA}/{file.name}/*.png",
     }
 
 

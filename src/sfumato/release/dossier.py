@@ -23,7 +23,7 @@ from sfumato.policy.model import Dataset
 from sfumato.release.account import Account
 from sfumato.release.anchors import Anchors
 from sfumato.release.attackers import attackers
-from sfumato.release.charts import Mark, draw
+from sfumato.release.charts import Mark, contact_sheet, draw
 from sfumato.release.facts import attacker_words, facts, population_words
 from sfumato.release.residual import Claim, families, limits, residual, told
 from sfumato.release.statements import Statement, statements
@@ -138,6 +138,8 @@ def dossier_html(account: Account, digests: Mapping[str, str]) -> bytes:
         summary=summary(account),
         **tables,
         beliefs=(beliefs := _beliefs(account)),
+        sheet=contact_sheet(account.sheet),
+        images=sum(file.files or 0 for file in account.data),
         charts=_charts(account, groups) | {"guarantee": _belief_chart(beliefs)},
         reasons=_reasons(account),
         unjudged=[told(finding) for finding in unjudged(account.findings, account.decision)],

@@ -329,7 +329,12 @@ def _of_release(account: Account) -> dict[str, str]:
     return {
         "approvals": "; ".join(approvals),
         "inventory": "" if account.detected is None else "yes",
-        "release.files": listed([file.name for file in account.data]),
+        "release.files": listed(
+            [
+                file.name if file.files is None else f"{file.name} ({file.files:,} files)"
+                for file in account.data
+            ]
+        ),
         "release.time": account.time,
         "release.fingerprint": account.fingerprint,
     }

@@ -10,6 +10,8 @@ from pathlib import Path
 RELEASE = "release"
 CUSTODY = "custody"
 DATA = "data"
+#: The one folder that data may have: images that were made, a file each.
+IMAGES = "images"
 
 MANIFEST = "manifest.json"
 EVIDENCE = "evidence.json"
@@ -47,6 +49,7 @@ CUSTODY_FILES = (
     SEALED_RELEASED,
     SEALED_SYNTHESIZER,
 )
+_FOLDERS = (DATA, f"{DATA}/{IMAGES}")
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Files:
 
     ``names`` are regular files, as paths relative to the folder with ``/`` between the parts;
     ``strange`` is everything that has no place in a release: links, devices, pipes, folders other
-    than ``data``, empty folders. Nothing strange is opened or followed.
+    than ``data`` and ``data/images``, empty folders. Nothing strange is opened or followed.
     """
 
     names: tuple[str, ...]
@@ -66,15 +69,16 @@ def files_of(folder: Path) -> Files:
     """A folder's files, in the order of their names."""
     names: list[str] = []
     strange: list[str] = []
-    for name, entry in _entries(folder, ""):
-        if entry.is_dir(follow_symlinks=False):
-            inside = list(_entries(Path(entry.path), f"{name}/")) if name == DATA else []
-            if not inside:
-                strange.append(name)
-            for inner_name, inner in inside:
-                (names if inner.is_file(follow_symlinks=False) else strange).append(inner_name)
-        else:
+    waiting = list(_entries(folder, ""))
+    while waiting:
+        name, entry = waiting.pop()
+        if not entry.is_dir(follow_symlinks=False):
             (names if entry.is_file(follow_symlinks=False) else strange).append(name)
+            continue
+        inside = list(_entries(Path(entry.path), f"{name}/")) if name in _FOLDERS else []
+        waiting += inside
+        if not inside:
+            strange.append(name)
     return Files(tuple(sorted(names)), tuple(sorted(strange)))
 
 

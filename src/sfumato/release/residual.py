@@ -28,6 +28,10 @@ _FAMILY = (
     | dict.fromkeys(_ATTACKS, "attacks")
     | dict.fromkeys(("dp", "audit"), "guarantee")
 )
+#: Figures whose family is not that of their name.
+_METRICS = dict.fromkeys(("images.classifier_auc", "images.classifier_accuracy"), "learning")
+#: What a figure of the whole release may be about: all of it, or all of it as seen in one way.
+_WHOLE = ("release", "pixels", "features")
 #: An attack has shown its power if on the original rows it found this much more than guessing.
 _POWER = 0.05
 
@@ -55,6 +59,13 @@ HISTORY_LIMITS = (
     "day is busy for all at once.",
     "What came before the window opened, or after it closed, is not told: who does not come again in it may "
     "have come after.",
+)
+#: What is true of images besides.
+IMAGE_LIMITS = (
+    "That no made image is a copy was measured by nearness: a detail of somebody's image, moved or put "
+    "into another, is not found by it.",
+    "The images are for trying things out. They are not for diagnosis, and not to be mixed with images of "
+    "people without saying so.",
 )
 #: What is true where the figures on people stay in the house.
 HOUSE_LIMITS = (
@@ -86,13 +97,13 @@ def families(findings: Sequence[Finding]) -> dict[str, list[Finding]]:
 
     The groups are guarantee (differential privacy and its audits), attacks, learning, fairness and utility.
 
-    A metric of an unknown family counts as an attack if low is good and it is a share or a
-    probability: an unknown risk must not hide among the figures of utility.
+    A metric of an unknown family counts as an attack if low is good and it is a share, a difference of
+    shares, a probability or an AUC: an unknown risk must not hide among the figures of utility.
     """
     groups: dict[str, list[Finding]] = {name: [] for name in FAMILIES}
     order = {metric: number for number, metric in enumerate(TITLES)}
     for finding in sorted(findings, key=lambda found: order.get(found.metric, len(order))):
-        family = _FAMILY.get(finding.metric.partition(".")[0])
+        family = _METRICS.get(finding.metric) or _FAMILY.get(finding.metric.partition(".")[0])
         if family is None:
             family = "attacks" if _risky(finding) else "utility"
         groups[family].append(finding)
@@ -103,7 +114,7 @@ def _risky(finding: Finding) -> bool:
     """Whether a figure of an unknown family tells of a risk, as far as it can be seen from outside."""
     if finding.source in ATTACKS or finding.source in UTILITY:
         return finding.source in ATTACKS
-    return finding.goal == "low" and finding.unit in ("share", "probability")
+    return finding.goal == "low" and (is_percent(finding.unit) or finding.unit == "auc")
 
 
 def residual(attacks: Sequence[Finding]) -> list[Claim]:
@@ -113,10 +124,16 @@ def residual(attacks: Sequence[Finding]) -> list[Claim]:
     original rows that it works; it found no more, and never showed that it works; it found more.
     """
     return [
-        Claim(outcome(finding)[1], finding)
+        Claim(_said_of(finding), finding)
         for finding in attacks
-        if finding.target == "release" and is_risk(finding)
+        if finding.target in _WHOLE and is_risk(finding)
     ]
+
+
+def _said_of(finding: Finding) -> str:
+    """The sentence on a measured risk, and what it is about."""
+    words = outcome(finding)[1]
+    return words if finding.target == "release" else f"{finding.target}: {words}"
 
 
 def is_risk(finding: Finding) -> bool:
@@ -140,8 +157,7 @@ def verdict(findings: Sequence[Finding]) -> str:
 def told(finding: Finding) -> Claim:
     """One finding in a sentence: what remains, if it is a measured risk, else its figure or its status."""
     if families([finding])["attacks"] and is_risk(finding):
-        words = outcome(finding)[1]
-        return Claim(words if finding.target == "release" else f"{finding.target}: {words}", finding)
+        return Claim(_said_of(finding), finding)
     name = title(finding.metric) + ("" if finding.target == "release" else f", {finding.target}")
     if finding.status not in ("measured", "proven"):
         note = f"; {finding.note}" if finding.note else ""
@@ -188,6 +204,7 @@ def without_release(finding: Finding) -> float | None:
 
 def _made_limits(made: Mapping[str, Any]) -> tuple[str, ...]:
     every = (*MADE_LIMITS, *(HISTORY_LIMITS if made["people"] is not None else ()))
+    every = (*every, *(IMAGE_LIMITS if made["images"] else ()))
     if made["private"] is None:
         return every
     return (*every, *(HOUSE_LIMITS if made["house"] else SHOWN_LIMITS))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: The figures that a reader is shown first, in order of preference.
 _FIRST_ATTACKS = ("copies.excess", "linkage.success", "linkage.excess", "risk.mean", "risk.worst_class")
-_FIRST_LEARNING = ("learning.skill_ratio", "learning.auc", "learning.r2")
+_FIRST_LEARNING = ("learning.skill_ratio", "learning.auc", "learning.r2", "images.classifier_auc")
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ def headline(account: Account) -> list[Tile]:
 
 
 def _rows_tile(account: Account) -> Tile:
-    name = "rows leave" if account.decision.passed else "rows would have left"
+    what = "images" if account.synthesis is not None and account.synthesis["images"] else "rows"
+    name = f"{what} leave" if account.decision.passed else f"{what} would have left"
     if account.synthesis is not None:
         return Tile(name, count_words(account.rows), "made anew, none of them anybody's", see="made")
     return Tile(name, count_words(account.rows), f"rounded to {BASE}", see="data")
@@ -136,26 +137,33 @@ def _rows_sentence(account: Account) -> Claim:
 def _made_sentences(account: Account, made: Mapping[str, Any]) -> list[Claim]:
     """Who made the rows, of whom it learned, and what bounds what they tell."""
     verb = "leave" if account.decision.passed else "would have left"
-    of = "" if made["taught"] is None else f" from {count_words(made['taught'])} people"
+    of = "" if made["taught"] is None else f" from {count_words(made['taught'])} {_taught_words(made)}"
+    what = "image" if made["images"] else "row"
     said = [
         Claim(
-            f"No row of anybody leaves: a synthesizer ({METHODS.get(made['method'], made['method'])}) learned"
-            f"{of}, and {_made_words(made)} that it made {verb}.",
+            f"No {what} of anybody leaves: a synthesizer ({METHODS.get(made['method'], made['method'])})"
+            f" learned{of}, and {_made_words(made)} that it made {verb}.",
             see="made",
         )
     ]
     private = made["private"]
     if private is None:
         words = (
-            "No epsilon bounds what the rows tell of anybody: what the attacks found is all that is known."
+            f"No epsilon bounds what the {what}s tell of anybody: what the attacks found is all that is"
+            " known."
         )
         return [*said, Claim(words, see="attacks")]
     return [*said, *_cost_sentences(private)]
 
 
+def _taught_words(made: Mapping[str, Any]) -> str:
+    return "images" if made["images"] else "people"
+
+
 def _made_words(made: Mapping[str, Any]) -> str:
     """How many rows were made, and of how many people where they are events."""
-    rows = "the rows" if made["rows"] is None else f"{made['rows']:,} rows"
+    what = "images" if made["images"] else "rows"
+    rows = f"the {what}" if made["rows"] is None else f"{made['rows']:,} {what}"
     return rows if made["people"] is None else f"{rows} of {made['people']:,} people"
 
 

@@ -92,6 +92,21 @@ def choices(loaded: LoadedPolicy, vary: Vary) -> tuple[Choice, ...]:
     return tuple(found)
 
 
+def refuse_images(policy: Policy) -> None:
+    """Refuse to search over generators of images.
+
+    Raises:
+        InputError: ``usage``.
+    """
+    if policy.synthesis is not None and policy.synthesis.images is not None:
+        raise InputError(
+            "usage",
+            "policies that make images are not searched over: their measures are no aims of tune",
+            where="synthesis.images",
+            remedy="compare a few runs by images.classifier_auc, with each method and epsilon",
+        )
+
+
 def _of_synthesis(asked: Synthesis, vary: Vary) -> Iterator[Choice]:
     quick: Sequence[str] = _QUICK if asked.dp is None else _QUICK_PRIVATE
     if asked.history is not None:

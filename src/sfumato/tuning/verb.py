@@ -27,7 +27,7 @@ from sfumato.tuning import chart
 from sfumato.tuning.aims import Aims, aims_of
 from sfumato.tuning.asked import Asked, Confirm
 from sfumato.tuning.budget import Budget
-from sfumato.tuning.choices import choices, chosen, differences
+from sfumato.tuning.choices import choices, chosen, differences, refuse_images
 from sfumato.tuning.confirm import Confirmed, confirmed, elsewhere, measure_again, paired, pooled
 from sfumato.tuning.frontier import broken, choosing, frontier, is_plain, nearest_miss, obstacles, ranked
 from sfumato.tuning.measuring import DOMAIN, Bench, Figures
@@ -87,6 +87,7 @@ def tune(
             ``source-changed`` for a study of something else; from reading.
     """
     watch = watch or Watch()
+    refuse_images(loaded.policy)
     watch.stage("reading the source")
     _ = snapshot.columns
     watch.stage("taking the inventory")

@@ -7,6 +7,7 @@ from sfumato.core.keyed import derive
 from sfumato.core.values import Finding
 from sfumato.evidence.images.nearness import nearness
 from sfumato.evidence.images.pictures import Pictures
+from sfumato.evidence.images.repeating import repeating
 from sfumato.evidence.images.worth import worth
 from sfumato.evidence.report import Metric, Report
 
@@ -15,6 +16,12 @@ REPORT = Report(
     {
         "images.copies": Metric(
             "low", "share", "made images three times nearer to one learned from than to any held out"
+        ),
+        "images.copies_excess": Metric(
+            "low", "difference", "images.copies, less the same of people's own images that were held out"
+        ),
+        "images.repeated_excess": Metric(
+            "low", "difference", "people an image of whom was made again, beyond people held out"
         ),
         "images.memorized": Metric(
             "low", "share", "made images nearer to one learned from than to any held out; 0.5 is chance"
@@ -38,6 +45,15 @@ REPORT = Report(
             "high", "ratio", "variance inside classes of made images over that of images held out"
         ),
     },
+)
+
+#: The figures that tell of people; the others tell what the images are good for.
+RISKS = (
+    "images.copies",
+    "images.copies_excess",
+    "images.repeated_excess",
+    "images.memorized",
+    "images.members_auc",
 )
 
 #: More images than this are sampled, by key.
@@ -70,11 +86,12 @@ def judge_images(
     count = classes or 1 + max(int(some.labels.max()) for some in parts if len(some))
     if any(len(some) and not 0 <= some.labels.min() <= some.labels.max() < count for some in parts):
         raise InputError("usage", "labels are not from 0 to below the number of classes")
-    made = made.some(_MOST_MADE, derive(key, "made"))
+    every, made = made, made.some(_MOST_MADE, derive(key, "made"))
     learned, held = (
         some.some(MOST, derive(key, name)) for name, some in (("learned", learned), ("held", held))
     )
     return [
+        *repeating(REPORT, "images.repeated_excess", [every], learned, held),
         *nearness(REPORT, made, learned, held, derive(key, "nearness")),
         *worth(REPORT, made, learned, held, count, derive(key, "worth")),
     ]

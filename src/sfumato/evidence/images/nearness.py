@@ -7,10 +7,18 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from sfumato.core.disclosure import round_count
 from sfumato.core.keyed import derive, generator
 from sfumato.core.values import Finding, Status
 from sfumato.evidence.images.pictures import SPACES, Pictures
-from sfumato.evidence.intervals import clopper_pearson, percentile, resample_counts, weighted_auc, wilson
+from sfumato.evidence.intervals import (
+    clopper_pearson,
+    exact_difference,
+    percentile,
+    resample_counts,
+    weighted_auc,
+    wilson,
+)
 from sfumato.evidence.report import Report
 
 #: A made image is a copy if it is so many times nearer to an image learned from than to any other (a third of
@@ -33,11 +41,11 @@ def nearness(
     status: Status = "no-power" if len(held) else "not-measured"
     for space in SPACES:
         if few:
-            for metric in ("images.copies", "images.memorized", "images.members_auc"):
+            for metric in ("images.copies", "images.copies_excess", "images.memorized", "images.members_auc"):
                 yield report.silent(metric, status, few, target=space, n=len(made), assumes=_ASSUMES)
             continue
         own, theirs, others = made.space(space), learned.space(space), held.space(space)
-        yield _copies(report, space, own, theirs, others)
+        yield from _copies(report, space, own, theirs, others, held.of)
         yield _nearer(report, space, own, theirs, others, derive(key, "folds", space))
         yield _members(report, space, made, learned, held, derive(key, "members", space))
 
@@ -48,19 +56,33 @@ def _copies(
     made: NDArray[np.float64],
     learned: NDArray[np.float64],
     held: NDArray[np.float64],
-) -> Finding:
+    of: NDArray[np.int64],
+) -> Iterator[Finding]:
     """How many made images are copies; the control asks the same of real images held out."""
     found = nearest(made, learned) * NEARER < nearest(made, held)
     fresh = nearest(held, learned) * NEARER < nearest(held, held, apart=True)
-    return report.measured(
+    copied, control = int(found.sum()), float(fresh.mean())
+    yield report.measured(
         "images.copies",
-        clopper_pearson(int(found.sum()), len(found)),
+        clopper_pearson(copied, len(found)),
         len(found),
         target=space,
-        control=float(fresh.mean()),
+        control=control,
         baseline=0.0,
         assumes=_ASSUMES,
         note=f"at least {NEARER:g} times nearer to an image learned from than to any held out",
+    )
+    # People are the control's sample, each with the share of their images: fewer of them are less sure of it.
+    people = np.bincount(of)
+    by_chance = np.bincount(of, fresh)[people > 0] / people[people > 0]
+    yield report.measured(
+        "images.copies_excess",
+        exact_difference(copied, len(found), int(by_chance.sum()), len(by_chance)),
+        len(found),
+        target=space,
+        control=control,
+        assumes=_ASSUMES,
+        note=f"against about {round_count(len(held))} images held out, as near by chance alone",
     )
 
 
@@ -131,13 +153,21 @@ def nearest(
     >>> nearest(np.array([[0.0], [2.0]]), np.array([[0.5], [9.0]])).tolist()
     [0.5, 1.5]
     """
+    return neighbours(points, others, apart=apart)[0]
+
+
+def neighbours(
+    points: NDArray[np.float64], others: NDArray[np.float64], *, apart: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """:func:`nearest`, and which other it is, by its place."""
     squares = (others**2).sum(axis=1)
-    found = np.empty(len(points))
+    found, places = np.empty(len(points)), np.empty(len(points), dtype=np.int64)
     for at in range(0, len(points), _BLOCK):
         some = points[at : at + _BLOCK]
         rough = squares - 2 * some @ others.T
         if apart:
             rough[np.arange(len(some)), np.arange(at, at + len(some))] = np.inf
+        places[at : at + _BLOCK] = nearer = rough.argmin(axis=1)
         # Once more without cancellation: a copy is at a distance of exactly zero.
-        found[at : at + _BLOCK] = np.linalg.norm(some - others[rough.argmin(axis=1)], axis=1)
-    return found
+        found[at : at + _BLOCK] = np.linalg.norm(some - others[nearer], axis=1)
+    return found, places

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GAP, _PAPER = 1, 96
 
 
@@ -24,7 +24,7 @@ def png(image: NDArray[Any]) -> bytes:
     lines = b"".join(b"\0" + line.tobytes() for line in np.ascontiguousarray(image, dtype=np.uint8))
     return b"".join(
         [
-            _SIGNATURE,
+            SIGNATURE,
             _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)),
             _chunk(b"IDAT", zlib.compress(lines, 9)),
             _chunk(b"IEND", b""),
