@@ -1,7 +1,8 @@
 """Own rows and made rows of the same people: what whoever holds both guesses more, less the same of others.
 
-All of adult, 5-anonymous on seven columns with occupation sensitive, and then rows made by two synthesizers,
-or repeated from the people who taught them: how far known answers are found, and what it costs.
+All of adult, 5-anonymous on seven columns with occupation sensitive, and 30,000 clients of a bank, on five
+with how late they pay; then rows made by two synthesizers, or repeated from the people who taught them: how
+far known answers are found, and what it costs. The bound of the gate was chosen on the first.
 """
 
 from __future__ import annotations
@@ -24,6 +25,14 @@ from sfumato.pipeline.composing import People
 from sfumato.project import Project
 
 COPIES = (0.0, 0.1, 0.5, 1.0)
+#: The file, its separator, the columns that are known, and the one that is sensitive.
+DATA = {
+    "adult": ("arx/adult/adult.csv", ";", QUASI, SENSITIVE),
+    "bank": (
+        "uci_credit_default/UCI_Credit_Card.csv.gz", ",",
+        ("SEX", "AGE", "EDUCATION", "MARRIAGE", "LIMIT_BAL"), "PAY_0",
+    ),
+}  # fmt: skip
 
 
 def main() -> int:
@@ -32,29 +41,31 @@ def main() -> int:
     if folder is None:
         print("skipped: SFUMATO_BENCH_DATA names no folder")
         return 0
-    table = pl.read_csv(folder / "arx" / "adult" / "adult.csv", separator=";").select(*QUASI, SENSITIVE)
     rows = []
-    for method in ("copula", "autoregressive"):
-        both = _both(table, method)
-        # What is compiled is compiled.
-        told_by_both(both, bytes(32), "")
-        rows += [_gain(both, method, share) for share in COPIES]
+    for name, (path, separator, known, secret) in DATA.items():
+        table = pl.read_csv(folder / path, separator=separator).select(*known, secret)
+        for method in ("copula", "autoregressive"):
+            both = _both(table, method)
+            # What is compiled is compiled.
+            told_by_both(both, bytes(32), "")
+            rows += [{"data": name, **_gain(both, method, share)} for share in COPIES]
     keep(
         "both_releases",
         rows,
-        "adult, 5-anonymous and made: people guessed by both and not by one, less others",
+        "5-anonymous and made: people guessed by both and not by one, less others",
     )
     return 0
 
 
-def _policy(**how: Any) -> dict[str, Any]:
+def _policy(table: pl.DataFrame, **how: Any) -> dict[str, Any]:
+    *known, secret = table.columns
     return {
         "sfumato": 1,
-        "dataset": {"name": "adult", "source": {"path": "unused.csv"}},
-        "columns": {name: {"role": "quasi-identifier", "why": "known"} for name in QUASI}
-        | {SENSITIVE: {"role": "insensitive", "sensitive": True, "why": "told"}},
+        "dataset": {"name": "people", "source": {"path": "unused.csv"}},
+        "columns": {name: {"role": "quasi-identifier", "why": "known"} for name in known}
+        | {secret: {"role": "insensitive", "sensitive": True, "why": "told"}},
         "evidence": {"holdout": 0.2, "attacks": [], "utility": []},
-        "approvals": [{"by": "a benchmark", "what": f"column {SENSITIVE}", "why": "the sensitive column"}],
+        "approvals": [{"by": "a benchmark", "what": f"column {secret}", "why": "the sensitive column"}],
         **how,
     }
 
@@ -62,12 +73,12 @@ def _policy(**how: Any) -> dict[str, Any]:
 def _both(table: pl.DataFrame, method: str) -> Both:
     """Both releases, as the way of made rows joins them."""
     models = [{"model": "k-anonymity", "k": 5}]
-    own = _policy(anonymity={"method": "partition", "models": models, "suppression": 0.05})
+    own = _policy(table, anonymity={"method": "partition", "models": models, "suppression": 0.05})
     with tempfile.TemporaryDirectory() as place:
         keys = Path(place, "keys")
         for name, policy in (
             ("own", own),
-            ("made", _policy(synthesis={"method": method, "why": "to train on"})),
+            ("made", _policy(table, synthesis={"method": method, "why": "to train on"})),
         ):
             sf.run(policy, table, output=Path(place, name), project=keys)
         project = Project.open(keys, create=False)
@@ -92,7 +103,7 @@ def _gain(both: Both, method: str, share: float) -> dict[str, Any]:
     taken = time.process_time() - begun
     figures = {(one.metric, one.target): one for one in found}
     excess = figures["composition.both_excess", "release"]
-    success = figures["composition.both_success", SENSITIVE]
+    success = next(one for (metric, _), one in figures.items() if metric == "composition.both_success")
     return {
         "made by": method,
         "copies": share,

@@ -10,6 +10,8 @@ import polars as pl
 import pytest
 
 import sfumato as sf
+from sfumato.contracts import Comparison
+from sfumato.evidence import probe
 
 pytestmark = pytest.mark.usefixtures("bare_documents")
 
@@ -77,6 +79,27 @@ def test_models_of_the_whole_spread(tmp_path: Path, model: dict[str, Any]) -> No
     assert posterior.status in {"measured", "no-power"}, posterior.note
     if posterior.value is not None:
         assert posterior.baseline <= posterior.value <= posterior.high
+
+
+def test_the_attack_measures_distances_on_the_model_s_hierarchy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    kind = probe("minimality")
+    run = kind.run
+
+    def looking(self: Any, comparison: Comparison, params: Any) -> Any:
+        assert comparison.tree is not None
+        seen.append(comparison.tree("illness", pl.Series(["asthma", "flu", "none"])))
+        return run(self, comparison, params)
+
+    monkeypatch.setattr(kind, "run", looking)
+    groups = [{"well": ["none"], "ill": ["flu", "asthma"]}]
+    tree = {"kind": "order", "values": ["none", "flu", "asthma"], "groups": groups}
+    model = {"model": "t-closeness", "on": "illness", "t": 0.3, "distance": "hierarchical", "hierarchy": tree}
+    measured(tmp_path, 0.2, {"models": [model, {"model": "k-anonymity", "k": 5}], "suppression": 0.05})
+    alike = [[label[0] == label[1], label[1] == label[2]] for label in seen[0]]
+    assert alike == [[False, False], [True, False], [True, True]]
 
 
 @pytest.mark.parametrize("share", [0.2, 0.0])

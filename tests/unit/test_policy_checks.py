@@ -157,6 +157,13 @@ def test_a_hierarchy_that_cannot_be_built(inventory: Inventory) -> None:
     assert problem.what.startswith("hierarchy file no.csv: it cannot be read")
 
 
+def test_a_model_s_hierarchy_that_cannot_be_built(inventory: Inventory) -> None:
+    tree = {"distance": "hierarchical", "hierarchy": {"kind": "file", "path": "no.csv"}}
+    models = [{"model": "t-closeness", "on": "ill", "t": 0.2, **tree}]
+    found = [problem.what for problem in problems(inventory, anonymity={"models": models})]
+    assert any(what.startswith("hierarchy file no.csv: it cannot be read") for what in found)
+
+
 def test_an_anonymity_section_with_nothing_to_be_anonymous_on(inventory: Inventory) -> None:
     columns = {name: {**DROP, "action": "drop"} for name in ("age", "born", "married")}
     (problem,) = problems(inventory, columns)

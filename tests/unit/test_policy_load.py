@@ -395,6 +395,38 @@ def test_parts_are_found_with_their_places(tmp_path: Path) -> None:
     assert {name for _, kind, name in found if kind == "measure"} <= set(MEASURES)
 
 
+@pytest.mark.parametrize(
+    ("hierarchy", "what"),
+    [
+        ({"kind": "ordr"}, 'no hierarchy "ordr"'),
+        ({"kind": "order", "order": ["a"]}, "anonymity.models.0.hierarchy.order: unknown key"),
+        ({"values": ["a"]}, "anonymity.models.0.hierarchy: a hierarchy needs its kind"),
+        ({"kind": ["order"]}, "anonymity.models.0.hierarchy: a hierarchy needs its kind"),
+    ],
+)
+def test_the_hierarchy_of_a_model_is_checked_as_a_column_s_is(
+    tmp_path: Path, hierarchy: dict[str, Any], what: str
+) -> None:
+    model = {
+        "model": "t-closeness",
+        "on": "ill",
+        "t": 0.2,
+        "distance": "hierarchical",
+        "hierarchy": hierarchy,
+    }
+    policy = policy_with(MODELS, "k-anonymity", {"k": 5})
+    policy["anonymity"]["models"] = [model]
+    assert what in [problem[1] for problem in problems(tmp_path, as_yaml(tmp_path, policy))]
+
+
+def test_a_comma_that_ends_a_text_is_explained(tmp_path: Path) -> None:
+    column = "columns:\n  age: {role: quasi-identifier, why: known, as the rest is}\n"
+    text = "sfumato: 1\ndataset: {name: p, source: {path: p.csv}}\n" + column
+    ((where, what, remedy),) = problems(tmp_path, text)
+    assert (where, what) == ("policy.yaml:4", "columns.age.as the rest is: unknown key")
+    assert "a comma ends a text without quotes" in remedy
+
+
 def test_a_policy_that_is_too_long_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="no such policy"):
         load_policy(tmp_path / "nope.yaml")

@@ -54,6 +54,7 @@ def check_policy(loaded: LoadedPolicy, columns: Sequence[str], inventory: Invent
         *_roles(policy, inventory, where),
         *_actions(loaded, inventory, where),
         *check_anonymity(policy, where),
+        *_model_hierarchies(loaded, where),
         *(untimely(synthesis.history, inventory, where) if synthesis and synthesis.history else ()),
         *_of_images(policy, inventory, where),
         *check_gate(loaded),
@@ -259,15 +260,32 @@ def _values(name: str, column: Column, dtype: str, where: Where) -> Iterator[Pro
         yield Problem(where("columns", name, "action"), f"{name}: {error.what}", error.remedy)
 
 
+def _model_hierarchies(loaded: LoadedPolicy, where: Where) -> Iterator[Problem]:
+    """Hierarchies on which models measure distances, and that cannot be built."""
+    for i, model in enumerate(loaded.policy.anonymity.models if loaded.policy.anonymity is not None else ()):
+        if model.hierarchy is not None:
+            height = _height(loaded, model.hierarchy, where("anonymity", "models", i))
+            if isinstance(height, Problem):
+                yield height
+
+
+def _height(loaded: LoadedPolicy, written: Part, place: str) -> int | Problem:
+    """How many levels a hierarchy has, or why it has none."""
+    kind = HIERARCHIES.resolve(written.name)
+    try:
+        return int(kind(kind.Params(**written.params), loaded.folder).height)
+    except InputError as error:
+        return Problem(place, f"{error.where}: {error.what}", error.remedy)
+
+
 def _hierarchy(
     loaded: LoadedPolicy, name: str, column: Column, level: int | None, where: Where
 ) -> Iterator[Problem]:
     written = column.hierarchy if column.hierarchy is not None else Part(name="suppress")
     kind = HIERARCHIES.resolve(written.name)
-    try:
-        height = kind(kind.Params(**written.params), loaded.folder).height
-    except InputError as error:
-        yield Problem(where("columns", name, "hierarchy"), f"{error.where}: {error.what}", error.remedy)
+    height = _height(loaded, written, where("columns", name, "hierarchy"))
+    if isinstance(height, Problem):
+        yield height
         return
     if getattr(kind, "needs_target", False) and loaded.policy.dataset.target is None:
         yield Problem(

@@ -89,6 +89,8 @@ def parts_of(policy: Policy) -> Iterator[tuple[Place, Registry, Part]]:
     if policy.anonymity is not None:
         for i, model in enumerate(policy.anonymity.models):
             yield ("anonymity", "models", i), MODELS, model
+            if model.hierarchy is not None:
+                yield ("anonymity", "models", i, "hierarchy"), HIERARCHIES, model.hierarchy
         yield ("anonymity", "measure"), MEASURES, Part(name=policy.anonymity.measure)
     for i, query in enumerate(policy.dp.queries if policy.dp is not None else ()):
         yield ("dp", "queries", i), QUERIES, query

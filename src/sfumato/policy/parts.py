@@ -32,6 +32,13 @@ class Part(Section):
     params: dict[str, Any] = {}
     """Its parameters, as written."""
 
+    @property
+    def hierarchy(self) -> Part | None:
+        """The hierarchy among its parameters, if there is one with a kind."""
+        spec = self.params.get("hierarchy")
+        named = isinstance(spec, dict) and isinstance(spec.get("kind"), str)
+        return Part.written(spec, "kind") if named else None
+
     @classmethod
     def written(cls, value: Any, key: str) -> Any:
         """``{do: mask, keep: 2}`` as ``Part(name="mask", params={"keep": 2})``, given ``key="do"``."""
