@@ -14,10 +14,11 @@ from sfumato.core.values import Role
 from sfumato.engines.textfiles import SEPARATOR_WORDS, is_separator
 from sfumato.policy.histories import History
 from sfumato.policy.images import refuse_unfit
-from sfumato.policy.measured import HISTORY_USES, MADE_BATTERY, Evidence, Threshold
+from sfumato.policy.measured import Evidence, Threshold
 from sfumato.policy.parts import Part, Section, Share, Text
 from sfumato.policy.private import DifferentialPrivacy
 from sfumato.policy.synthetic import Synthesis
+from sfumato.policy.unsaid import for_made_rows
 
 
 class Source(Section):
@@ -256,30 +257,6 @@ class ReleaseForm(Section):
     """The format of the data files."""
 
 
-#: Why the column of whom a made event is of leaves, and that of the files of made images.
-MADE_NAMES = "whose an event is: made people have made names"
-MADE_FILES = "which file an image is: made images have files of their own"
-
-
-def _kept(column: Any) -> Any:
-    """A quasi-identifier of which the policy does not say what happens to it, kept."""
-    if not isinstance(column, dict) or column.get("role") != Role.QUASI_IDENTIFIER.value:
-        return column
-    told = column.get("action") is not None or column.get("hierarchy") is not None
-    return column if told else {**column, "action": "keep"}
-
-
-def _with_names(columns: dict[str, Any], section: Any, key: str, why: str) -> dict[str, Any]:
-    """Columns with the one that a section names by a key: it leaves, and every name in it is made."""
-    named = section.get(key) if isinstance(section, dict) else None
-    if not isinstance(named, str):
-        return columns
-    told = columns.get(named, {"role": Role.DIRECT_IDENTIFIER.value, "why": why})
-    if isinstance(told, dict) and told.get("action") is None:
-        told = {**told, "action": "keep"}
-    return {**columns, named: told}
-
-
 class Policy(Section):
     """A whole policy."""
 
@@ -311,25 +288,7 @@ class Policy(Section):
     @model_validator(mode="before")
     @classmethod
     def _for_made_rows(cls, value: Any) -> Any:
-        """Where rows are made, quasi-identifiers are learned as they are, and attacks are on made rows,
-        unless the policy says otherwise."""
-        if not isinstance(value, dict) or not value.get("synthesis"):
-            return value
-        told: dict[str, Any] = {}
-        columns, evidence, synthesis = (value.get(name) for name in ("columns", "evidence", "synthesis"))
-        histories, images = (
-            synthesis.get(kind) if isinstance(synthesis, dict) else None for kind in ("history", "images")
-        )
-        if isinstance(columns, dict):
-            told["columns"] = {name: _kept(column) for name, column in columns.items()}
-            if histories:
-                told["columns"] = _with_names(told["columns"], value.get("dataset"), "subject", MADE_NAMES)
-            if images:
-                told["columns"] = _with_names(told["columns"], images, "column", MADE_FILES)
-        if isinstance(evidence, dict):
-            usual = {"attacks": list(MADE_BATTERY)} | ({"utility": list(HISTORY_USES)} if histories else {})
-            told["evidence"] = {**({"attacks": [], "utility": []} if images else usual), **evidence}
-        return {**value, **told}
+        return for_made_rows(value)
 
     @model_validator(mode="after")
     def _made_rows_are_measured(self) -> Self:
