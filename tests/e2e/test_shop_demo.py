@@ -50,9 +50,11 @@ def test_the_demo_is_a_policy_that_goes_the_whole_way(walked: Outcome, log: pl.D
     measured = {one["metric"] for one in evidence["findings"]}
     assert {"copies.excess", "retelling.close_excess", "membership.auc", "learning.auc"} <= measured
     assert (folder.parent / "custody" / "synthesizer.safetensors.age").stat().st_mode & 0o077 == 0
-    # The floor is met; what the policy asks besides takes all of the customers to show.
-    floor = [reason for reason in walked.decision.reasons if reason.metric.startswith(("copies", "retell"))]  # type: ignore[union-attr]
-    assert all(reason.passed for reason in floor)
+    # That the floor is met, and what the policy asks besides, takes all of the customers to show.
+    for finding in walked.findings:
+        if finding.metric.startswith(("copies.", "retelling.")) and finding.metric.endswith("excess"):
+            assert finding.value is not None, finding.metric
+            assert finding.value < 0.0075, finding
     path = folder / "data" / "cdnow-shop.csv"
     assert path.is_file() == walked.decision.passed  # type: ignore[union-attr]
     if path.is_file():
