@@ -51,10 +51,10 @@ def test_the_demo_is_a_policy_that_goes_the_whole_way(walked: Outcome, log: pl.D
     assert {"copies.excess", "retelling.close_excess", "membership.auc", "learning.auc"} <= measured
     assert (folder.parent / "custody" / "synthesizer.safetensors.age").stat().st_mode & 0o077 == 0
     # That the floor is met, and what the policy asks besides, takes all of the customers to show.
-    for finding in walked.findings:
-        if finding.metric.startswith(("copies.", "retelling.")) and finding.metric.endswith("excess"):
-            assert finding.value is not None, finding.metric
-            assert finding.value < 0.0075, finding
+    found = {one.metric: one.value for one in walked.findings if one.target == "release"}
+    for name in ("copies.excess", "copies.close_excess", "retelling.excess", "retelling.close_excess"):
+        value = found[name]
+        assert value is not None and value < 0.0075, (name, value)
     path = folder / "data" / "cdnow-shop.csv"
     assert path.is_file() == walked.decision.passed  # type: ignore[union-attr]
     if path.is_file():
