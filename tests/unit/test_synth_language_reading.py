@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sfumato.synth.language import weights
-from sfumato.synth.language.reading import AnyModel, NeoX, reader
+from sfumato.synth.language.reading import AnyModel, NeoX, Reader, reader
 from sfumato.synth.language.writing import Writer
 
 SIZE = 23
@@ -69,11 +69,22 @@ def test_the_small_model_has_the_quick_reader() -> None:
 @pytest.mark.parametrize("ragged", [False, True])
 def test_chances_are_those_of_the_model_step_by_step(network: Any, ragged: bool) -> None:
     """Rows that begin alike, part, and go on for a different number of tokens, or not at all."""
-    random = np.random.default_rng(0)
+    walk(network, reader(network, 64), ragged, 0)
+
+
+def test_a_reader_begins_again_with_nothing_read(network: Any) -> None:
+    """Also where fewer prefixes than before are in its room."""
+    model = reader(network, 28)
+    for seed in range(3):
+        walk(network, model, seed == 0, seed)
+
+
+def walk(network: Any, model: Reader, ragged: bool, seed: int) -> None:
+    random = np.random.default_rng(seed)
     stretches = random.integers(3, SIZE, (5, 3))
     lengths = np.array([1, 3, 2, 1, 3]) if ragged else np.full(5, 2)
     rows, asked = 40, np.array([1, 4, 5, 9, 22])
-    writer = Writer(network, 0, rows, 64)
+    writer = Writer(model, 0, rows)
     written = [[0] for _ in range(rows)]
     shared = []
     for step in range(6):
@@ -97,7 +108,7 @@ def test_chances_are_those_of_the_model_step_by_step(network: Any, ragged: bool)
 def test_rows_that_wait_part_before_they_are_read(network: Any) -> None:
     """Several values told at once, as those that are given are."""
     stretches, lengths = np.array([[3], [4]]), np.ones(2, dtype=np.int64)
-    writer = Writer(network, 0, 12, 64)
+    writer = Writer(reader(network, 64), 0, 12)
     first, second = np.arange(12) % 2, np.arange(12) // 6
     writer.say(stretches, lengths, first)
     writer.all_say((7,))
@@ -112,13 +123,14 @@ def test_rows_that_wait_part_before_they_are_read(network: Any) -> None:
 def test_rows_that_wait_for_each_other_have_room(network: Any) -> None:
     """Tokens that come one after another but never in the same row take more places than a row is long."""
     stretches, lengths = np.array([[0, 0, 3], [4, 5, 6]]), np.array([1, 3])
-    writer = Writer(network, 0, 2, 5)
-    first = np.array([0, 1])
-    for which in (first, 1 - first):
-        writer.say(stretches, lengths, which)
-        found = writer.ask(np.arange(SIZE))
-    for row, tokens in enumerate(([0, 3, 4, 5, 6], [0, 4, 5, 6, 3])):
-        assert np.allclose(found[writer.prefix[row]], plainly(network, tokens), atol=2e-4)
+    model, first = reader(network, 5), np.array([0, 1])
+    for _ in range(2):
+        writer = Writer(model, 0, 2)
+        for which in (first, 1 - first):
+            writer.say(stretches, lengths, which)
+            found = writer.ask(np.arange(SIZE))
+        for row, tokens in enumerate(([0, 3, 4, 5, 6], [0, 4, 5, 6, 3])):
+            assert np.allclose(found[writer.prefix[row]], plainly(network, tokens), atol=2e-4)
 
 
 def test_a_reader_that_takes_rows_for_others_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

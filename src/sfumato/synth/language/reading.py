@@ -20,6 +20,9 @@ class Reader(Protocol):
 
     device: Any
 
+    def restart(self) -> None:
+        """Begin again with one prefix and nothing read."""
+
     def split(self, parents: Any) -> None:
         """Go on with these prefixes of those there were, shape (prefixes,), each as often as it is named."""
 
@@ -52,12 +55,15 @@ class AnyModel:
     """A causal model of ``transformers``."""
 
     def __init__(self, network: Any) -> None:
+        self._network = network
+        self.device = network.get_input_embeddings().weight.device
+        self.restart()
+
+    def restart(self) -> None:
         import torch
         from transformers import DynamicCache
 
-        self._network = network
-        self.device = network.get_input_embeddings().weight.device
-        self._cache = DynamicCache(config=network.config)
+        self._cache = DynamicCache(config=self._network.config)
         self._there = torch.zeros((1, 0), dtype=torch.int64, device=self.device)
 
     def split(self, parents: Any) -> None:
@@ -107,10 +113,16 @@ class NeoX:
             self._keys, self._queries = states[self._width :].numpy(), states[: self._width].numpy()
             turns = body.rotary_emb(embedded, torch.arange(longest)[None])
         self._turns = [np.ascontiguousarray(one[0].numpy().T) for one in turns]
+        self._longest = longest
+        #: Memory of :attr:`_known` before and after a split; it is kept, for new memory costs time.
+        self._rooms = [[np.empty(0, dtype=np.float32) for _ in self._layers] for _ in range(2)]
+        self.restart()
+
+    def restart(self) -> None:
         #: Of each layer the keys and, after them, values, shape (places, twice the width, prefixes).
-        self._known = [np.empty((longest, 2 * self._width, 1), dtype=np.float32) for _ in self._layers]
+        self._known = [self._room(layer, 1) for layer in range(len(self._layers))]
         #: Which tokens were there at all, shape (places, prefixes).
-        self._there = np.zeros((longest, 1), dtype=bool)
+        self._there = np.zeros((self._longest, 1), dtype=bool)
         self._all_there = True
         self._read = 0
 
@@ -118,11 +130,19 @@ class NeoX:
         from sfumato.synth.language.attention import picked
 
         chosen = parents.numpy()
-        for place, old in enumerate(self._known):
-            new = np.empty((*old.shape[:2], len(chosen)), dtype=np.float32)
+        self._rooms.reverse()
+        for layer, old in enumerate(self._known):
+            new = self._room(layer, len(chosen))
             picked(old[: self._read].reshape(-1, old.shape[2]), chosen, new.reshape(-1, len(chosen)))
-            self._known[place] = new
+            self._known[layer] = new
         self._there = self._there[:, chosen]
+
+    def _room(self, layer: int, prefixes: int) -> NDArray[np.float32]:
+        """What a layer knows, with nothing in it, in the first of the rooms."""
+        shape = (self._longest, 2 * self._width, prefixes)
+        if self._rooms[0][layer].size < np.prod(shape):
+            self._rooms[0][layer] = np.empty(np.prod(shape), dtype=np.float32)
+        return self._rooms[0][layer][: np.prod(shape)].reshape(shape)
 
     def read(self, tokens: Any, there: Any, asked: Any) -> Any:
         import torch
@@ -138,14 +158,15 @@ class NeoX:
 
     def _make_room(self, places: int) -> None:
         """Where rows go on for different lengths, they take more places than any has tokens."""
-        most = len(self._there)
+        most = self._longest
         if places > most:
-            more = max(places - most, most)
-            self._there = np.concatenate([self._there, np.zeros((more, *self._there.shape[1:]), dtype=bool)])
-            self._known = [
-                np.concatenate([one, np.empty((more, *one.shape[1:]), dtype=np.float32)])
-                for one in self._known
-            ]
+            self._longest = most + max(places - most, most)
+            there = np.zeros((self._longest - most, self._there.shape[1]), dtype=bool)
+            self._there = np.concatenate([self._there, there])
+            self._rooms.reverse()
+            for layer, old in enumerate(self._known):
+                self._known[layer] = self._room(layer, old.shape[2])
+                self._known[layer][:most] = old
 
     def _normed(self, state: Any) -> Any:
         import torch

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from sfumato.synth.coded import Given
 from sfumato.synth.language.pages import Script
-from sfumato.synth.language.reading import reader
+from sfumato.synth.language.reading import Reader, reader
 from sfumato.synth.language.spelling import Tokens
 from sfumato.synth.language.tries import Trie
 
 #: What the keys and values of rows written at once may take, in bytes; the most of such rows; and the
 #: candidates for one row where only some codes are allowed.
 _CACHE = 2**28
-_MOST_ROWS = 1024
+_MOST_ROWS = 2048
 _CANDIDATES = 4
 #: Rows are read for themselves once there are more prefixes than this share of them.
 _ALIKE = 0.75
@@ -30,10 +30,11 @@ class Writer:
     ``prefix`` says for each row which is its.
     """
 
-    def __init__(self, network: Any, start: int, rows: int, longest: int) -> None:
+    def __init__(self, model: Reader, start: int, rows: int) -> None:
         self.rows = rows
         self.prefix = np.zeros(rows, dtype=np.int64)
-        self._reader = reader(network, longest)
+        self._reader = model
+        self._reader.restart()
         self._alike, self._parted = True, False
         #: The prefix at the last question of each that there is now.
         self._parents = np.zeros(1, dtype=np.int64)
@@ -135,11 +136,12 @@ def codes(
     more = _CANDIDATES if limited else 1
     most = max(1, at_once(network, script.longest) // more)
     made = np.empty((rows, len(script.values)), dtype=np.int32, order="F")
+    model = reader(network, script.longest)
     for begin in range(0, rows, most):
         end = min(begin + most, rows)
         free = [place for place in tries if place not in limited]
         order = [*limited, *(free[at] for at in random.permutation(len(free)))]
-        writer = Writer(network, script.start, (end - begin) * more, script.longest)
+        writer = Writer(model, script.start, (end - begin) * more)
         lot = np.zeros((writer.rows, len(script.values)), dtype=np.int32)
         for place, wanted in fixed.items():
             lot[:, place] = np.repeat(wanted[begin:end], more)
@@ -164,9 +166,10 @@ def texts(
     """The tokens of each free text, for rows whose codes are known: [text][row]."""
     found: list[list[list[int]]] = [[] for _ in script.texts]
     most = at_once(network, script.longest)
+    model = reader(network, script.longest)
     for begin in range(0, len(known), most):
         lot = known[begin : begin + most]
-        writer = Writer(network, script.start, len(lot), script.longest)
+        writer = Writer(model, script.start, len(lot))
         for place in random.permutation(lot.shape[1]):
             _tell(writer, script, place, lot[:, place])
         for text, lead in enumerate(script.text_leads):
