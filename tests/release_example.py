@@ -24,11 +24,11 @@ from sfumato.release.assemble import Release, assemble
 from sfumato.release.law import Law, read_laws
 from sfumato.release.writer import Outgoing
 
-SECRET_PATH = "/srv/zz-secret-cupboard/zz-people-raw.csv"
-SECRET_STATE = "zz-fitted-tuple-state"
+SECRET_PATH = "/srv/zz-of-the-house-secret-cupboard/zz-of-the-house-people-raw.csv"
+SECRET_STATE = "zz-of-the-house-fitted-tuple-state"
 SECRET_DIGEST = "5ec7e75ec7e75ec7e75ec7e75ec7e75ec7e75ec7e75ec7e75ec7e75ec7e75ec7"
-SECRET_HIERARCHY = "zz-hierarchies/region.csv"
-SECRETS = (SECRET_PATH, "zz-secret-cupboard", SECRET_STATE, SECRET_DIGEST, SECRET_HIERARCHY, "zz-")
+SECRET_HIERARCHY = "zz-of-the-house-hierarchies/region.csv"
+SECRETS = (SECRET_PATH, "zz-of-the-house-secret-cupboard", SECRET_STATE, SECRET_DIGEST, SECRET_HIERARCHY, "zz-of-the-house-")
 COLUMNS = {"region": "text", "age": "text", "abuse": "integer", "hours": "number", "since": "date"}
 
 
@@ -322,7 +322,7 @@ def build(
         "plan": plan(asked),
         "findings": findings(),
         "decision": decision(passed),
-        "private": {"source": SECRET_DIGEST, "source_path": SECRET_PATH, "inventory": "zz-inventory"},
+        "private": {"source": SECRET_DIGEST, "source_path": SECRET_PATH, "inventory": "zz-of-the-house-inventory"},
     }
     with Outgoing(folder) as outgoing:
         data = [write_data(outgoing.data_folder)]
