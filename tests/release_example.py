@@ -28,7 +28,14 @@ SECRET_PATH = "/srv/zz-of-the-house-secret-cupboard/zz-of-the-house-people-raw.c
 SECRET_STATE = "zz-of-the-house-fitted-tuple-state"
 SECRET_DIGEST = "5ec7e75ec7e75ec7e75ec7e75ec7e75ec7e75ec7e75ec7e75ec7e75ec7e75ec7"
 SECRET_HIERARCHY = "zz-of-the-house-hierarchies/region.csv"
-SECRETS = (SECRET_PATH, "zz-of-the-house-secret-cupboard", SECRET_STATE, SECRET_DIGEST, SECRET_HIERARCHY, "zz-of-the-house-")
+SECRETS = (
+    SECRET_PATH,
+    "zz-of-the-house-secret-cupboard",
+    SECRET_STATE,
+    SECRET_DIGEST,
+    SECRET_HIERARCHY,
+    "zz-of-the-house-",
+)
 COLUMNS = {"region": "text", "age": "text", "abuse": "integer", "hours": "number", "since": "date"}
 
 
@@ -322,7 +329,11 @@ def build(
         "plan": plan(asked),
         "findings": findings(),
         "decision": decision(passed),
-        "private": {"source": SECRET_DIGEST, "source_path": SECRET_PATH, "inventory": "zz-of-the-house-inventory"},
+        "private": {
+            "source": SECRET_DIGEST,
+            "source_path": SECRET_PATH,
+            "inventory": "zz-of-the-house-inventory",
+        },
     }
     with Outgoing(folder) as outgoing:
         data = [write_data(outgoing.data_folder)]
