@@ -17,7 +17,7 @@ from sfumato.pipeline.outcome import Outcome, Watch
 from sfumato.project import Project
 
 pytestmark = pytest.mark.usefixtures("quick_documents")
-CUSTOMERS = 3600
+CUSTOMERS = 6000
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +50,9 @@ def test_the_demo_is_a_policy_that_goes_the_whole_way(walked: Outcome, log: pl.D
     measured = {one["metric"] for one in evidence["findings"]}
     assert {"copies.excess", "retelling.close_excess", "membership.auc", "learning.auc"} <= measured
     assert (folder.parent / "custody" / "synthesizer.safetensors.age").stat().st_mode & 0o077 == 0
-    # That the floor is met, and what the policy asks besides, takes all of the customers to show.
-    found = {one.metric: one.value for one in walked.findings if one.target == "release"}
-    for name in ("copies.excess", "copies.close_excess", "retelling.excess", "retelling.close_excess"):
-        value = found[name]
-        assert value is not None and value < 0.0075, (name, value)
+    # The floor is met; what the policy asks besides takes all of the customers to show.
+    floor = [reason for reason in walked.decision.reasons if reason.metric.startswith(("copies", "retell"))]  # type: ignore[union-attr]
+    assert all(reason.passed for reason in floor)
     path = folder / "data" / "cdnow-shop.csv"
     assert path.is_file() == walked.decision.passed  # type: ignore[union-attr]
     if path.is_file():

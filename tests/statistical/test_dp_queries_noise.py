@@ -247,7 +247,7 @@ def test_a_real_survey_is_answered_well() -> None:
 
 @pytest.mark.parametrize("epsilon", [0.3, 1.0, 3.0, 8.0])
 def test_intervals_of_whole_counts_hold(epsilon: float) -> None:
-    n, given = 20_000, dp.count()
+    n, given = 40_000, dp.count()
     found = calibrate([given], epsilon=epsilon, noise=None, delta=0.0)
     noise = Noise(QUERIES.resolve("count").needs(given.params), found.laws[0], 1, True, 0.95)
     noisy = noise.add(0, np.full(n, 500 * GRID))
@@ -256,5 +256,5 @@ def test_intervals_of_whole_counts_hold(epsilon: float) -> None:
     assert holds(int(((told["low"] <= 500) & (told["high"] >= 500)).sum()), n)
     # The geometric mechanism's deviation, and not more.
     odds = math.exp(-epsilon)
-    # At epsilon 8 thirteen of the draws are off by one, and none is once in a million runs.
-    assert noisy.values.std() == pytest.approx(math.sqrt(2 * odds) / (1 - odds), rel=0.15, abs=0.03)
+    # At epsilon 8 some 27 of the draws are off by one: none at all, as without noise, must not pass.
+    assert noisy.values.std() == pytest.approx(math.sqrt(2 * odds) / (1 - odds), rel=0.15, abs=0.02)

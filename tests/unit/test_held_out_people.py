@@ -35,8 +35,9 @@ def held_out(
 def test_a_smaller_share_is_a_part_of_a_larger_one(project: Project) -> None:
     some, more, half = (held_out(project, share) for share in (0.2, 0.3, 0.5))
     assert some < more < half
-    # A draw of 20 % of 400 people: further off once in a thousand million keys.
-    assert len(some) == pytest.approx(80, abs=50)
+    # A draw of 20 % of 4,000 people: further off once in a hundred thousand million keys.
+    many = held_out(project, 0.2, pl.DataFrame({"a": range(4000)}))
+    assert len(many) == pytest.approx(800, abs=175)
     assert held_out(project, None) == held_out(project, 0) == set()
 
 

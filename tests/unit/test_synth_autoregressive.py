@@ -280,7 +280,7 @@ def test_noise_drowns_the_rows() -> None:
 
     What follows by chance: one in four, give or take .05; and one in two. Learned, both are above .85.
     """
-    assert min(kept(made(fitted_private(chain(), noise=1e4, steps=30)))) < 0.8
+    assert min(kept(made(fitted_private(chain(), noise=1e4, steps=30)))) < 0.6
 
 
 def test_a_subject_of_one_row_can_be_the_unit() -> None:

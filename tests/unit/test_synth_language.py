@@ -368,9 +368,9 @@ def test_the_weights_that_a_wheel_ships_write_rows(monkeypatch: pytest.MonkeyPat
     # transformers opens the file three times, and makes the same map of names for each of 397 modules.
     for name in ("GGUFReader", "get_tensor_name_map"):
         monkeypatch.setattr(gguf, name, cache(getattr(gguf, name)))
-    coded = towns(40)
+    coded = towns(200)
     synthesizer = LanguageModel(LanguageModel.Params(model="smollm2-135m", epochs=1))
     model = synthesizer.fit(coded, KEY)
-    made = model.sample(8, np.random.default_rng(8), {})
+    made = model.sample(24, np.random.default_rng(8), {})
     assert (made < np.array(coded.sizes)).all()
     assert model.facts["parameters"] > 130e6 and not model.facts["from_scratch"]
