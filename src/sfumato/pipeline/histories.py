@@ -35,7 +35,7 @@ _TOLD = ("parameters", "longest", "epochs")
 
 @dataclass(frozen=True)
 class Size:
-    """About how many people there are, as it was declared."""
+    """About how many people there are (or images, if nobody is named), as it was declared."""
 
     size: int
 

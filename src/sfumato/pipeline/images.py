@@ -25,6 +25,7 @@ from sfumato.evidence.images.judging import MOST, judge_images
 from sfumato.evidence.images.pictures import Pictures
 from sfumato.evidence.images.repeating import repeating
 from sfumato.pipeline.fitting import Fitted
+from sfumato.pipeline.histories import Size
 from sfumato.pipeline.scans import Scans
 from sfumato.pipeline.snapshot import UNIT
 from sfumato.policy.images import Images
@@ -45,13 +46,6 @@ FEW = 10
 _TOLD = ("parameters", "features", "frequencies")
 #: So many images of each class are on the dossier's sheet, of so many classes.
 _SHOWN, _CLASSES_SHOWN = 10, 20
-
-
-@dataclass(frozen=True)
-class Size:
-    """About how many images or people there are, as it was declared."""
-
-    size: int
 
 
 @dataclass(frozen=True)
