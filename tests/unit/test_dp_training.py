@@ -390,7 +390,14 @@ def test_a_loss_that_is_never_a_number_is_a_fault() -> None:
 
 def test_weights_that_run_away_are_a_fault() -> None:
     with pytest.raises(InputError, match="no finite numbers any more"):
-        dp.train(network(), data(), budget=budget(), **{**COMMON, "lr": 1e38, "steps": 40})
+        dp.train(network(), data(), budget=budget(), **{**COMMON, "lr": 1e38, "clip": 1e6})
+
+
+def test_outputs_beyond_every_number_name_the_learning_rate() -> None:
+    twice = torch.nn.Sequential(torch.nn.Linear(WIDTH, 4), torch.nn.Linear(4, 2))
+    with pytest.raises(InputError, match="a number for none of the rows") as caught:
+        dp.train(twice, data(), budget=budget(), **{**COMMON, "lr": 1e25, "clip": 1e6, "batch": ROWS})
+    assert "smaller learning rate" in caught.value.remedy
 
 
 def test_without_the_extra_there_is_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:

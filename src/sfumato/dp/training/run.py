@@ -212,7 +212,9 @@ class Run:
             raise InputError(
                 "usage",
                 f"in step {step + 1} the loss is a number for none of the rows",
-                remedy="try the module and the loss on rows that you made up",
+                remedy="take a smaller learning rate"
+                if step
+                else "try the module and the loss on rows that you made up",
             )
         noisy = self._noised(clipper.sums, step)
         self._update(noisy, step)
