@@ -105,6 +105,24 @@ def test_little_noise_changes_little() -> None:
     assert np.linalg.eigvalsh(flat.correlation).min() > 0
 
 
+@pytest.mark.parametrize("size", [5_000, 80_000])
+def test_a_declared_number_of_rows_may_be_far_off(size: int) -> None:
+    # Noise of a deviation of 2 to 3 on thousands of rows: what is off is what was declared.
+    coded = normals(20_000)
+    model = private(coded, 1.0, size)
+    made = drawn(model, 20_000)
+    for place, codes in enumerate(coded.sizes):
+        one, other = (np.bincount(c[:, place], minlength=codes) / len(c) for c in (coded.codes, made))
+        assert np.abs(one - other).sum() / 2 < 0.03
+    assert np.abs(model.correlation - taught(coded).correlation).max() < 0.05
+
+
+def test_noise_that_drowns_every_row_gives_codes_all_the_same() -> None:
+    made = drawn(private(normals(50), 1e9, 50), 500)
+    assert made.min() >= 0
+    assert (made.max(axis=0) < np.array([8, 8, 2])).all()
+
+
 def test_noise_is_as_large_as_one_row_may_weigh(monkeypatch: pytest.MonkeyPatch) -> None:
     # What is handed to the mechanism with a row more differs by no more than the noise was scaled for.
     seen: list[tuple[NDArray[np.int64], float]] = []

@@ -64,16 +64,16 @@ class Copula:
         del key
         if private is None:
             refuse_empty(coded)
-            shares = [each / each.sum() for each in counts_of(coded)]
+            shares, people = [each / each.sum() for each in counts_of(coded)], float(len(coded.codes))
         else:
             private.budget.spend(self.event(coded.fields, private.size, private.noise), place="copula")
-            shares = noisy_shares(coded, private, private.noise / math.sqrt(_SHARES[0]))
+            shares, people = noisy_shares(coded, private, private.noise / math.sqrt(_SHARES[0]))
         told = progress or _silent
         told("histograms", 1, 3)
-        orders = _orders(coded, shares, private)
+        orders = _orders(coded, shares, private, people)
         told("order", 2, 3)
         margins = tuple(_Margin.of(each, order) for each, order in zip(shares, orders, strict=True))
-        correlation = _correlation(coded, margins, private)
+        correlation = _correlation(coded, margins, private, people)
         told("correlations", 3, 3)
         return CopulaModel(coded.fields, margins, correlation)
 
@@ -250,7 +250,7 @@ def _within(
 
 
 def _orders(
-    coded: Coded, shares: Sequence[NDArray[np.float64]], private: Private | None
+    coded: Coded, shares: Sequence[NDArray[np.float64]], private: Private | None, people: float
 ) -> list[NDArray[np.int64]]:
     """The order of each field's codes: their own, or by the mean of the target's score."""
     orders = [np.arange(field.size) for field in coded.fields]
@@ -268,15 +268,12 @@ def _orders(
         np.bincount(coded.codes[:, place], values, minlength=coded.fields[place].size).astype(np.int64)
         for place in loose
     ]
-    people = 1.0 if private is None else float(max(private.size, 1))
     found = np.concatenate(sums)
     if private is not None:
         from sfumato.dp.mechanisms import gaussian, gaussian_sigma
 
         most = float(np.abs(scores).max()) * math.sqrt(len(loose))
         found = gaussian(found, gaussian_sigma(private.noise / math.sqrt(_SHARES[1]), max(most, 1.0)))
-    else:
-        people = float(len(coded.codes))
     parts = np.split(found, np.cumsum([len(each) for each in sums])[:-1])
     for place, part in zip(loose, parts, strict=True):
         # A code of few people goes to the middle.
@@ -292,26 +289,29 @@ def _reference(coded: Coded) -> int:
     return next((place for place, field in enumerate(coded.fields) if field.ordered), 0)
 
 
-def _correlation(coded: Coded, margins: Sequence[_Margin], private: Private | None) -> NDArray[np.float64]:
+def _correlation(
+    coded: Coded, margins: Sequence[_Margin], private: Private | None, people: float
+) -> NDArray[np.float64]:
     """The correlations of the normal variables, positive definite."""
     scores = [margin.scores() for margin in margins]
     spread = np.maximum([margin.spread() for margin in margins], 1e-9)
     total = float(spread.sum())
     bound = total + 2 * math.sqrt(2 * total) if private is not None else math.inf
-    products = np.zeros((len(margins),) * 2, dtype=np.int64)
+    products: NDArray[Any] = np.zeros((len(margins),) * 2, dtype=np.int64)
     for begin in range(0, len(coded.codes), _ROWS):
         codes = coded.codes[begin : begin + _ROWS]
         rows = np.stack([each[codes[:, place]] for place, each in enumerate(scores)], axis=1)
         norm = (rows**2).sum(axis=1, keepdims=True)
         rows = np.rint(rows * np.sqrt(np.minimum(1.0, bound / np.maximum(norm, 1e-300))) * _GRID)
         products += np.rint(rows.T @ rows).astype(np.int64)
-    seen = max(len(coded.codes), 1) * _GRID**2
-    mean = products / seen if private is None else _noised(products, bound, private)
+    if private is not None:
+        products = _noised(products, bound, private)
+    mean = products / (max(people, 1.0) * _GRID**2)
     return _definite(mean / np.outer(spread, spread))
 
 
 def _noised(products: NDArray[np.int64], bound: float, private: Private) -> NDArray[np.float64]:
-    """Mean products of pairs, with noise that was charged; those that it drowns are zero."""
+    """Sums of products of pairs, with noise that was charged; those that it drowns are zero."""
     from sfumato.dp.mechanisms import gaussian, gaussian_sigma
 
     many = len(products)
@@ -320,9 +320,8 @@ def _noised(products: NDArray[np.int64], bound: float, private: Private) -> NDAr
     longest = (_GRID * math.sqrt(bound) + math.sqrt(many) / 2) ** 2 / math.sqrt(2)
     sigma = gaussian_sigma(private.noise / math.sqrt(_SHARES[2]), longest)
     drawn = gaussian(products[above], sigma).astype(np.float64)
-    people = float(max(private.size, 1)) * _GRID**2
     found = np.zeros((many, many))
-    found[above] = np.where(np.abs(drawn) > _SURE * sigma, drawn, 0.0) / people
+    found[above] = np.where(np.abs(drawn) > _SURE * sigma, drawn, 0.0)
     return found + found.T
 
 

@@ -17,6 +17,9 @@ from sfumato.synth.coded import Coded, Field, Given, Private
 if TYPE_CHECKING:
     from dp_accounting import DpEvent
 
+#: By how much of itself a declared number of rows is taken to be off.
+_ABOUT = 0.3
+
 
 class Independent:
     """Columns with the right shares of values, and nothing in common."""
@@ -52,7 +55,7 @@ class Independent:
             shares = [each / each.sum() for each in counts_of(coded)]
         else:
             private.budget.spend(self.event(coded.fields, private.size, private.noise), place="histograms")
-            shares = noisy_shares(coded, private, private.noise)
+            shares, _ = noisy_shares(coded, private, private.noise)
         if progress is not None:
             progress("histograms", 1, 1)
         return IndependentModel(coded.fields, tuple(shares))
@@ -125,8 +128,8 @@ def allowed(shares: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.
     return kept if kept.sum() > 0 else mask / mask.sum()
 
 
-def noisy_shares(coded: Coded, private: Private, noise: float) -> list[NDArray[np.float64]]:
-    """The shares of each field's codes, from histograms with noise that was charged.
+def noisy_shares(coded: Coded, private: Private, noise: float) -> tuple[list[NDArray[np.float64]], float]:
+    """The shares of each field's codes, from histograms with noise that was charged, and the number of rows.
 
     A row is in one count of each field: the sensitivity of all of them together is the square root of their
     number.
@@ -138,7 +141,24 @@ def noisy_shares(coded: Coded, private: Private, noise: float) -> list[NDArray[n
     sigma = gaussian_sigma(noise, step * math.sqrt(len(coded.fields)))
     drawn = gaussian(counts, sigma) / step
     parts = np.split(drawn, np.cumsum(coded.sizes)[:-1])
-    return [_nearest(part, float(max(private.size, 1))) for part in parts]
+    rows = _rows(parts, sigma / step, private)
+    return [_nearest(part, rows) for part in parts], rows
+
+
+def _rows(counts: Sequence[NDArray[np.float64]], deviation: float, private: Private) -> float:
+    """How many rows there are, by noisy histograms and by what was declared, which is only about right.
+
+    Either has the weight of its precision. Rows that are wanting or too many would be taken from all codes
+    alike, or given to them.
+    """
+    declared = float(max(private.size, 1))
+    if private.relation == "replace-one":
+        return declared
+    # Every field's total is an estimate of one number, the better the fewer codes it was summed over.
+    weights = np.array([1 / len(each) for each in counts])
+    counted = float(np.average([each.sum() for each in counts], weights=weights))
+    known, said = weights.sum() / deviation**2, 1 / (_ABOUT * declared) ** 2
+    return max(1.0, float((known * counted + said * declared) / (known + said)))
 
 
 def _nearest(counts: NDArray[np.float64], total: float) -> NDArray[np.float64]:
