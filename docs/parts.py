@@ -18,18 +18,20 @@ from sfumato.evidence.images.judging import REPORT as JUDGED
 from sfumato.evidence.models.skill import REPORT as SKILL
 from sfumato.gate import (
     BEYOND_FLOOR,
+    BEYOND_RELATED,
     BOTH,
     COMPOSED,
     FLOOR,
     IMAGES_FLOOR,
     MADE_FLOOR,
     PRIVATE_FLOOR,
+    RELATED_FLOOR,
     RETOLD_FLOOR,
 )
 from sfumato.hierarchies import HIERARCHIES
 from sfumato.inventory.detectors import DETECTORS
 from sfumato.inventory.detectors.national import SCHEMES
-from sfumato.policy.model import DEFAULT_ACTIONS
+from sfumato.policy.tables import DEFAULT_ACTIONS
 from sfumato.synth import SYNTHESIZERS
 from sfumato.synth.images import METHODS as IMAGES
 from sfumato.synth.sequences import MODELS as HISTORIES
@@ -134,6 +136,9 @@ def synthesizers_page() -> str:
         "how each learns and what none can promise.",
         f"The floor that made rows are held to: {', '.join(f'`{bound}`' for bound in MADE_FLOOR)}.",
         *_synthesizers(SYNTHESIZERS),
+        "Where a policy has [further tables](../how-to/several-tables.md), they are made by the same, and "
+        f"held to {', '.join(f'`{bound}`' for bound in RELATED_FLOOR)} too, and without differential "
+        f"privacy to {', '.join(f'`{bound}`' for bound in BEYOND_RELATED)}.",
         "# Histories",
         "What makes people with all their events, where a policy has `synthesis.history`; "
         "[Make histories](../how-to/shop-histories.md) shows it. They are held to the floor above, to "

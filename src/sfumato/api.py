@@ -12,7 +12,7 @@ import polars as pl
 
 from sfumato.anonymity.assess import Assessment
 from sfumato.contracts import ROW
-from sfumato.core.errors import InputError, Problem
+from sfumato.core.errors import InputError, Problem, nearest
 from sfumato.core.values import Decision, Finding, Inventory, Plan
 from sfumato.engines.interchange import like, to_polars
 from sfumato.engines.local import LocalEngine
@@ -60,20 +60,26 @@ class Result:
 
     @cached_property
     def data(self) -> Any:
-        """The released rows.
+        """The released rows; of several tables a mapping of them by name.
 
         Raises:
             InputError: ``usage`` where there are none: a plan, a model, or a release that the gate refused.
         """
-        engine, path = LocalEngine(), self._file()
+        path, made = self._file(), self.plan.synthesis
         if path.suffix == MODEL:
             raise InputError("usage", "a model left, and no rows", remedy="it is .model")
-        frame = (
-            engine.scan(FileSource((path,), path.suffix[1:], types=self._types))
-            .drop(ROW)
-            .collect(engine="streaming")
-        )
-        return like(frame, self._model)
+        if made is None or not made.tables:
+            return self._read(path, self._types, self._model)
+        given = self._model if isinstance(self._model, Mapping) else {self.plan.dataset: self._model}
+        return {
+            name: self._read(path.with_stem(name), self._types[name], given.get(name)) for name in made.tables
+        }
+
+    @staticmethod
+    def _read(path: Path, types: Any, model: Any) -> Any:
+        source = FileSource((path,), path.suffix[1:], types=types)
+        frame = LocalEngine().scan(source).drop(ROW).collect(engine="streaming")
+        return like(frame, model)
 
     @cached_property
     def model(self) -> Any:
@@ -203,7 +209,8 @@ def run(
 
     Args:
         policy: a policy file, or a mapping of the same shape.
-        data: a pandas, Polars or PyArrow table to take in place of the policy's source.
+        data: a pandas, Polars or PyArrow table to take in place of the policy's source; of a policy with
+            several tables, a mapping of them by name.
         output: the folder that gets ``release/`` and ``custody/``.
         project: the folder of keys and ledger; by default ``SFUMATO_HOME``, else ``.sfumato`` beside
             the policy file, or in the current folder for a mapping.
@@ -344,5 +351,21 @@ def _opened(policy: PolicyLike, data: Any, project: str | Path | None) -> tuple[
     else:
         loaded = load_policy(Path(policy))
     place = locate(loaded.folder, Path(project) if project is not None else None)
+    name, tables = loaded.policy.dataset.name, data if isinstance(data, Mapping) else {}
+    if loaded.policy.tables and tables:
+        _refuse_unknown(tables, (name, *loaded.policy.tables))
+        data = tables.get(name)
+    given = {table: to_polars(rows) for table, rows in tables.items() if table in loaded.policy.tables}
     table = None if data is None else to_polars(data)
-    return loaded, Snapshot.open(loaded.policy, loaded.folder, Project.open(place), table)
+    return loaded, Snapshot.open(loaded.policy, loaded.folder, Project.open(place), table, given)
+
+
+def _refuse_unknown(tables: Mapping[str, Any], known: Sequence[str]) -> None:
+    for name in tables:
+        if name not in known:
+            raise InputError(
+                "unknown-name",
+                "the policy has no such table",
+                where=f"data: {name}",
+                remedy=nearest(name, known),
+            )

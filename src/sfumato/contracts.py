@@ -286,6 +286,30 @@ class Logs:
 
 
 @dataclass(frozen=True)
+class Tables:
+    """Several tables of the same people behind a comparison, in the terms in which they are released.
+
+    ``taught``, ``made`` and ``others`` have the same tables by name, each with the person's number
+    (:data:`PERSON`) in every row and the columns that leave, but no keys. That of ``people`` has one row of
+    each person, and stands first; in the others somebody may have none, or many, whose order says nothing.
+    """
+
+    people: str
+    taught: Mapping[str, pl.DataFrame]
+    made: Mapping[str, pl.DataFrame]
+    others: Mapping[str, pl.DataFrame]
+
+
+def column_of(table: str, column: str) -> str:
+    """What a column is called where columns of several tables stand side by side.
+
+    >>> column_of("purchases", "spent")
+    'purchases.spent'
+    """
+    return f"{table}.{column}"
+
+
+@dataclass(frozen=True)
 class Comparison:
     """What a probe sees: people before and after, people who were left out, and what the method says.
 
@@ -339,7 +363,9 @@ class Comparison:
 
     Where histories are made, people with all their events are what rows are elsewhere: all frames have a row
     of each (:func:`sfumato.evidence.histories.persons`), ``logs`` has the events, and ``foretelling`` is the
-    same people as they were two thirds through the window, with a target: whether they come again.
+    same people as they were two thirds through the window, with a target: whether they come again. So it is
+    where several tables are made: all frames have a row of each person with what hangs on it
+    (:func:`sfumato.evidence.tables.persons`), and ``tables`` has the rows.
     """
 
     inventory: Inventory
@@ -374,6 +400,7 @@ class Comparison:
     made: bool = False
     count_taught: Callable[[Sequence[str]], pl.DataFrame] | None = None
     logs: Logs | None = None
+    tables: Tables | None = None
     foretelling: Comparison | None = None
     remake: Callable[[pl.DataFrame, bytes], Comparison] | None = None
     watch: Callable[[str, int, int], None] = unwatched

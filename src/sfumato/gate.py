@@ -76,6 +76,19 @@ COMPOSED_IMAGES = tuple(
     Threshold(metric="composition.copies_excess", target=space, at_most=0.01, least_n=300)
     for space in _SPACES
 )
+#: What several tables that were made are held to besides: they may repeat no person's rows in one of them,
+#: whatever they say of the person elsewhere; and none may have what ten people do not reach.
+RELATED_FLOOR = (
+    Threshold(metric="relations.rows_excess", at_most=0.0075, least_n=1000),
+    Threshold(metric="relations.whole_excess", at_most=0.0075, least_n=1000),
+    Threshold(metric="relations.close_excess", at_most=0.01, least_n=1000),
+)
+COMPOSED_RELATED = (
+    Threshold(metric="composition.relations_rows_excess", at_most=0.0075, least_n=1000),
+    Threshold(metric="composition.relations_whole_excess", at_most=0.0075, least_n=1000),
+    Threshold(metric="composition.relations_close_excess", at_most=0.01, least_n=1000),
+)
+BEYOND_RELATED = (Threshold(metric="relations.beyond", at_most=0.001, least_n=1),)
 BEYOND_FLOOR = (Threshold(metric="retelling.beyond", at_most=0.001, least_n=1),)
 #: Figures on earlier releases, which the first one of its people does not have.
 _COMPOSITION = "composition."
@@ -112,12 +125,16 @@ def floors(policy: Policy, earlier: int = 0, others: int = 0) -> tuple[Threshold
     if policy.synthesis is not None:
         told = policy.synthesis.history is not None
         images = policy.synthesis.images is not None
-        alone = IMAGES_FLOOR if images else (*MADE_FLOOR, *(RETOLD_FLOOR if told else ()))
+        tables = bool(policy.tables)
+        alone = (*MADE_FLOOR, *(RETOLD_FLOOR if told else ()), *(RELATED_FLOOR if tables else ()))
+        alone = IMAGES_FLOOR if images else alone
         if policy.synthesis.dp is not None:
             return (*PRIVATE_FLOOR, *alone)
-        joint = (*COMPOSED_MADE, *(COMPOSED_RETOLD if told else ())) if earlier else ()
+        rows = (*COMPOSED_MADE, *(COMPOSED_RETOLD if told else ()), *(COMPOSED_RELATED if tables else ()))
+        joint = rows if earlier else ()
         joint = COMPOSED_IMAGES if images and earlier else joint
-        return (*alone, *(BEYOND_FLOOR if told else ()), *joint, *(BOTH if others else ()))
+        beyond = (*(BEYOND_FLOOR if told else ()), *(BEYOND_RELATED if tables else ()))
+        return (*alone, *beyond, *joint, *(BOTH if others else ()))
     return (*FLOOR, *(COMPOSED if earlier else ()), *(BOTH if others else ()))
 
 

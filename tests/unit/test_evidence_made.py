@@ -93,7 +93,7 @@ def test_who_is_held_out_stands_beside_the_figures_of_use() -> None:
     given = comparison(fresh, 1000, 1000, 0)
     names = [name for name in UTILITY if getattr(probe(name), "has_floor", False)]
     tables = ["distributions", "correlations", "marginals", "tails", "propensity", "regression"]
-    assert names == [*tables, "histories"]
+    assert names == [*tables, "histories", "tables"]
     quick = {name: {} for name in ("distributions", "correlations", "marginals")}
     found = measure(given, quick)
     for metric in ("distributions.tv", "distributions.ks", "marginals.two", "correlations.error"):

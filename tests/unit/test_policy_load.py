@@ -294,7 +294,11 @@ def test_an_unknown_key_gets_the_nearest_right_one_at_every_depth(
     place, keys = section
     import copy
 
-    policy = copy.deepcopy({("dp",): PRIVATE, ("synthesis",): MADE}.get(place[:1], FULL))
+    sections_of = {("dp",): PRIVATE, ("synthesis",): MADE, ("tables",): MADE}
+    policy = copy.deepcopy(sections_of.get(place[:1], FULL))
+    if place[:1] == ("tables",):
+        policy["tables"] = {"bought": {"source": {"path": "b.csv"}, "key": "who", "columns": {}}}
+        place = ("tables", "bought", *place[1:])
     if place == ("synthesis", "history"):
         policy["synthesis"]["history"] = {"time": "age", "window": [0, 9]}
     if place == ("synthesis", "images"):

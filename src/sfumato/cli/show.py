@@ -55,6 +55,9 @@ _MADE_RISKS = (
     "copies.close_excess",
     "retelling.excess",
     "retelling.close_excess",
+    "relations.rows_excess",
+    "relations.whole_excess",
+    "relations.close_excess",
     "outliers.excess",
     *RISKS_OF_IMAGES,
     *(metric for metric in _RISKS if not metric.startswith(("risk.", "linkage."))),
@@ -67,6 +70,9 @@ _USES = (
     "histories.gap_ks",
     "histories.amount_ks",
     "histories.transitions_tv",
+    "tables.count_ks",
+    "tables.column_tv",
+    "tables.across_tv",
     "distributions.tv",
     "correlations.error",
     "marginals.three",
@@ -268,6 +274,7 @@ def _made(console: Console, made: SynthesisPlan) -> None:
     rows = f"{made.rows:,} {what}" if made.rows else f"about as many {what}"
     if made.people is not None:
         rows = f"{made.people:,} people" + (f" with {rows}" if made.rows else "")
+        rows += f" in {len(made.tables)} tables" if made.tables else ""
     console.print(f"{rows} made, learned from {taught}")
     if made.private is not None:
         cost, unit = made.private, UNIT_WORDS[made.private.unit]

@@ -199,12 +199,13 @@ class SynthesisPlan(Value):
     ``method`` is the synthesizer with its ``settings``, ``rows`` how many rows are made (None of histories
     before they are), ``taught`` of how many people it learned (None where that is private). Where histories
     are made, ``people`` is of how many, and ``history`` what their events are; where images are, ``images``
-    says what each is. ``constraints`` hold in every row, ``balance`` are shares that were asked for.
-    ``coded`` tells of each column by how many codes it was learned, and of about how many people a rare value
-    was merged. ``rare`` says whether such values are merged into others or kept. ``sees`` says whether
-    training saw rows, or marginals alone. ``facts`` are the synthesizer's own figures, of no person.
-    ``private`` is what it costs under differential privacy, None without it, and ``house`` that what was
-    measured on people stays in the house then.
+    says what each is; where several tables are, ``tables`` says which columns name their rows and which hangs
+    on which, and ``rows`` are those of all. ``constraints`` hold in every row, ``balance`` are shares that
+    were asked for. ``coded`` tells of each column by how many codes it was learned, and of about how many
+    people a rare value was merged. ``rare`` says whether such values are merged into others or kept. ``sees``
+    says whether training saw rows, or marginals alone. ``facts`` are the synthesizer's own figures, of no
+    person. ``private`` is what it costs under differential privacy, None without it, and ``house`` that what
+    was measured on people stays in the house then.
     """
 
     method: str
@@ -213,6 +214,7 @@ class SynthesisPlan(Value):
     people: int | None = None
     history: dict[str, Any] = {}
     images: dict[str, Any] = {}
+    tables: dict[str, Any] = {}
     taught: int | None
     columns: tuple[str, ...]
     constraints: tuple[str | dict[str, Any], ...] = ()
@@ -224,9 +226,18 @@ class SynthesisPlan(Value):
     private: PrivatePlan | None = None
     house: bool = False
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns of several tables that only name their rows, as the plan's steps call them."""
+        return tuple(
+            f"{table}.{name}" if "of" in said else name
+            for table, said in self.tables.items()
+            for name in said["names"]
+        )
+
     def action(self, step: Step) -> str:
         """What is done to a column: its values are made anew, and so are the names of people and of files."""
-        if step.column in (self.history.get("subject"), self.images.get("column")):
+        if step.column in (self.history.get("subject"), self.images.get("column"), *self.names):
             return "name"
         return "learn" if step.action == "keep" else step.action
 

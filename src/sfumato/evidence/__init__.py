@@ -23,6 +23,7 @@ ATTACKS = Registry(
         "minimality": "sfumato.evidence.attacks.minimality:Minimality",
         "copies": "sfumato.evidence.attacks.copies:Copies",
         "retelling": "sfumato.evidence.attacks.retelling:Retelling",
+        "relations": "sfumato.evidence.attacks.relations:Relations",
         "outliers": "sfumato.evidence.attacks.outliers:Outliers",
     },
 )
@@ -40,6 +41,7 @@ UTILITY = Registry(
         "learning": "sfumato.evidence.utility.learning:Learning",
         "plausibility": "sfumato.evidence.utility.plausibility:Plausibility",
         "histories": "sfumato.evidence.utility.histories:Histories",
+        "tables": "sfumato.evidence.utility.tables:RelatedTables",
     },
 )
 

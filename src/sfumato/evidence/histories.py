@@ -9,24 +9,21 @@ for what comes late in a long one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from sfumato.contracts import COUNT, PERSON, Comparison, Logs
-from sfumato.core.keyed import derive, draws
-from sfumato.core.values import ColumnProfile, Inventory, Plan, Role
-from sfumato.evidence.made import laid_beside
+from sfumato.contracts import PERSON, Comparison, Logs
+from sfumato.core.values import Inventory, Plan
+from sfumato.evidence.persons import compared_people, inventory_of, steps_of
 
 #: The events of a history that have columns of their own.
 SHOWN = 8
 #: The part of the window that is known where it is to be foretold whether somebody comes again.
 KNOWN = 2 / 3
 _TICKS, _PLACE = "__sfumato_ticks__", "__sfumato_place__"
-_WHY = "of a person's events: {}"
 
 
 def sources(logs: Logs) -> dict[str, str | None]:
@@ -134,101 +131,13 @@ def compared(logs: Logs, inventory: Inventory, plan: Plan, key: bytes, most: int
         most: so many people of each kind are looked at by probes that need them one by one.
         more: of :class:`Comparison`.
     """
+    target, of = target_of(logs), sources(logs)
     every = [persons(log, logs) for log in (logs.taught, logs.made, logs.others)]
-    chosen = [
-        _sampled(people, derive(key, domain), most)
-        for people, domain in zip(every, ("evidence", "made evidence", "control"), strict=True)
-    ]
-    of, everybody, written = sources(logs), every[0].drop(PERSON), every[1].drop(PERSON)
-    steps = tuple(
-        step.model_copy(update={"column": name, "state": {}})
-        for name, source in of.items()
-        for step in plan.steps
-        if step.column == (source or logs.time)
-    )
-    counts = {"rows": every[0].height + every[2].height, "holdout_rows": every[2].height}
-
-    def side(tables: Sequence[pl.DataFrame], told: Inventory) -> dict[str, Any]:
-        original, released, control = (
-            table[rows].drop(PERSON) for table, rows in zip(tables, chosen, strict=True)
-        )
-        laid, kept = laid_beside(released, original.height, derive(key, "laid beside"))
-        parts = {"original": original, "released": laid, "kept": kept, "control": control}
-        return {**parts, "inventory": told}
-
-    comparison = Comparison(
-        plan=plan.model_copy(update={"steps": steps, **counts}),
-        describe=lambda people: people,
-        count=_counter(written),
-        count_original=_counter(everybody),
-        count_taught=_counter(everybody),
-        centers={},
-        key=derive(key, "probes"),
-        design="holdout" if every[2].height else "none",
-        made=True,
-        logs=logs,
-        **{**side(every, inventory_of(everybody, of, inventory)), **more},
-    )
-    target = target_of(logs)
     known = [coming(log, logs, target) for log in (logs.taught, logs.made, logs.others)]
-    whole = inventory_of(known[0].drop(PERSON), {}, inventory, target)
-    return replace(comparison, foretelling=replace(comparison, **side(known, whole)))
-
-
-def _sampled(people: pl.DataFrame, key: bytes, most: int) -> pl.Series:
-    """The rows of at most so many people, by keyed draws of their numbers, in their order."""
-    drawn = draws(key, people[PERSON].to_numpy())
-    return pl.Series(np.sort(np.argsort(drawn, kind="stable")[:most]))
-
-
-def _counter(people: pl.DataFrame) -> Callable[[Sequence[str]], pl.DataFrame]:
-    """Counts of people by some columns."""
-
-    def count(columns: Sequence[str]) -> pl.DataFrame:
-        if not columns:
-            return people.select(pl.len().alias(COUNT))
-        return people.group_by(list(columns)).len(COUNT).sort(list(columns))
-
-    return count
-
-
-def inventory_of(
-    table: pl.DataFrame, of: Mapping[str, str | None], source: Inventory, target: str | None = None
-) -> Inventory:
-    """What the columns of people are: what the inventory finds of the log's columns that they are of.
-
-    Args:
-        table: people, without their numbers.
-        of: the log's column behind each; a column that is not there is known as any event is.
-    """
-    known = {profile.name: profile for profile in source.columns}
-    profiles = tuple(_profile(table[name], known.get(of.get(name) or "")) for name in table.columns)
-    return Inventory(rows=table.height, examined=table.height, target=target, columns=profiles)
-
-
-def _profile(column: pl.Series, like: ColumnProfile | None) -> ColumnProfile:
-    rows, counts = len(column), column.value_counts(name="n")["n"].cast(pl.Int64).to_numpy()
-    pairs = rows * (rows - 1)
-    return ColumnProfile(
-        name=column.name,
-        dtype=_dtype(column.dtype),
-        missing=column.null_count(),
-        distinct=len(counts),
-        role=Role.QUASI_IDENTIFIER if like is None else like.role,
-        sensitive=like is not None and like.sensitive,
-        why=_WHY.format("how they go on" if like is None else like.why),
-        distinction=len(counts) / max(1, rows),
-        separation=1 - float((counts * (counts - 1)).sum()) / pairs if pairs else 0.0,
-        unique=float((counts == 1).sum()) / max(1, rows),
-    )
-
-
-def _dtype(kind: pl.DataType) -> Any:
-    if kind.is_integer():
-        return "integer"
-    if kind.is_numeric():
-        return "number"
-    return {pl.Boolean: "boolean", pl.Date: "date"}.get(type(kind), "text")
+    whole = inventory_of(every[0].drop(PERSON), of, inventory)
+    foretold = inventory_of(known[0].drop(PERSON), {}, inventory, target)
+    steps = steps_of(plan, {name: source or logs.time for name, source in of.items()})
+    return compared_people(every, known, (whole, foretold), plan, steps, key, most, logs=logs, **more)
 
 
 def unordered(log: pl.DataFrame, time: str) -> float:

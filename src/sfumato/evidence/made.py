@@ -51,13 +51,14 @@ def fresh(comparison: Comparison) -> Comparison | None:
         return None
     people = comparison.describe(comparison.control).select(comparison.released.columns)
     laid, kept = laid_beside(people, comparison.original.height, derive(comparison.key, "fresh"))
-    logs = comparison.logs
+    logs, tables = comparison.logs, comparison.tables
     return replace(
         comparison,
         released=laid,
         kept=kept,
         count=lambda columns: people.group_by(columns).len(COUNT),
         logs=None if logs is None else replace(logs, made=logs.others),
+        tables=None if tables is None else replace(tables, made=tables.others),
     )
 
 

@@ -20,16 +20,20 @@ from sfumato.evidence import probe
 from sfumato.evidence.learners import share_learners
 from sfumato.evidence.made import ROWWISE, beside, fresh, rowwise
 
-#: The probes that run unasked, those which do where rows are made, and those where histories are.
+#: The probes that run unasked, those which do where rows are made, where histories are, where tables are.
 ALWAYS = ("uniqueness",)
 ALWAYS_MADE = ("copies", "membership")
 ALWAYS_HISTORIES = (*ALWAYS_MADE, "retelling")
+ALWAYS_TABLES = (*ALWAYS_MADE, "relations")
 
 
-def always(*, made: bool, histories: bool) -> tuple[str, ...]:
-    """The probes that run unasked on people's own rows, on rows that are made, or on histories."""
+def always(*, made: bool, histories: bool, tables: bool = False) -> tuple[str, ...]:
+    """The probes that run unasked on people's own rows, on rows that are made, on histories, or on several
+    tables of people."""
     if histories:
         return ALWAYS_HISTORIES
+    if tables:
+        return ALWAYS_TABLES
     return ALWAYS_MADE if made else ALWAYS
 
 
@@ -53,7 +57,11 @@ def measure(
     """
     from threadpoolctl import threadpool_limits
 
-    unasked = always(made=comparison.made, histories=comparison.logs is not None)
+    unasked = always(
+        made=comparison.made,
+        histories=comparison.logs is not None,
+        tables=comparison.tables is not None,
+    )
     wanted = {**{name: {} for name in unasked if name not in names}, **names}
     resolved = {name: probe(name) for name in wanted}
     shared = share_learners(comparison)

@@ -40,7 +40,10 @@ _OLDER = (
     "another version of sfumato made one of the releases and kept too little of its people; run its policy "
     "again on its source, and then this one"
 )
-_NO_ROWS = "histories or images were made, and none of them has one row that could be looked for in a class"
+_NO_ROWS = (
+    "histories, images or several tables were made, and nobody has one row that could be looked for in a "
+    "class"
+)
 _SEVERAL = "somebody has several rows, and nobody looked for all of them together"
 
 

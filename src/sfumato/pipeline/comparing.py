@@ -268,6 +268,6 @@ def _remakable(
     snapshot: Snapshot, comparison: Comparison, within: Callable[[str, int, int], None]
 ) -> Comparison:
     """The comparison for attackers who try the policy; of people with several rows no shadow is made."""
-    several = comparison.people is not None or comparison.logs is not None
+    several = any(each is not None for each in (comparison.people, comparison.logs, comparison.tables))
     remake = None if several else partial(remade, snapshot)
     return replace(comparison, remake=remake, watch=within)

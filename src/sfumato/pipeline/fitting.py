@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import polars as pl
 
 from sfumato.anonymity.partition.recoding import LocalRecoding
 from sfumato.classes.table import FIRST, TupleTable
-from sfumato.contracts import COUNT, ROW, Recoding
+from sfumato.contracts import COUNT, ROW, Recoding, column_of
 from sfumato.core.canonical import canonical_json
 from sfumato.core.errors import InputError
 from sfumato.core.keyed import derive
@@ -19,6 +20,7 @@ from sfumato.engines.local import DRAW, drawn_by
 from sfumato.evidence.columns import known_columns
 from sfumato.hierarchies.build import needs_target
 from sfumato.hierarchies.ladder import Ladder
+from sfumato.pipeline.below import refuse_loose_rows
 from sfumato.pipeline.methods import METHODS
 from sfumato.pipeline.methods.task import (
     Anonymized,
@@ -32,7 +34,8 @@ from sfumato.pipeline.methods.task import (
 from sfumato.pipeline.population import population_counter
 from sfumato.pipeline.snapshot import IDENTITY, UNIT, Snapshot, part_of
 from sfumato.pipeline.subjects import links_rows, several_rows
-from sfumato.policy.model import Anonymity, Column
+from sfumato.policy.model import Anonymity
+from sfumato.policy.tables import Column
 from sfumato.transforms import TRANSFORMS
 from sfumato.transforms.generalize import hierarchy
 
@@ -55,6 +58,8 @@ class Fitted:
     anonymized: Anonymized | None = None
     #: Where a person has several rows: does the release say which are one person's? None if each has one.
     linked: bool | None = None
+    #: The same policy fitted to further tables of the same people, by name.
+    below: Mapping[str, Fitted] = field(default_factory=dict)
 
     @property
     def recoding(self) -> Recoding | None:
@@ -65,6 +70,19 @@ class Fitted:
     def released(self) -> tuple[str, ...]:
         """The columns that leave, in the source's order."""
         return tuple(step.column for step in self.plan.steps if step.action != "drop")
+
+    @cached_property
+    def whole_plan(self) -> Plan:
+        """The plan with the steps of further tables, by :func:`~sfumato.contracts.column_of`."""
+        if not self.below:
+            return self.plan
+        steps = tuple(
+            step.model_copy(update={"column": column_of(name, step.column)})
+            for name, fitted in self.below.items()
+            for step in fitted.plan.steps
+        )
+        digest = self.snapshot.whole_inventory.digest
+        return self.plan.model_copy(update={"steps": (*self.plan.steps, *steps), "inventory_digest": digest})
 
     def transform(self, batch: pl.DataFrame) -> pl.DataFrame:
         """The column transforms on raw rows, or on some of their columns; the house's own pass through."""
@@ -144,8 +162,10 @@ class Fitted:
     def types(self) -> Mapping[str, pl.DataType]:
         """The columns of the release with their types."""
         types = part_of(self.label(self.snapshot.frame.head(0).collect())[0]).schema
-        names = self.snapshot.policy.made_names
-        return types if names is None else {**types, names: pl.String()}
+        policy = self.snapshot.policy
+        # Made names are texts; where tables hang on each other, they are of the keys' types.
+        texts = {} if policy.made_names is None or policy.tables else {policy.made_names: pl.String()}
+        return {**types, **texts}
 
     def population(self) -> pl.DataFrame | None:
         """The people of the population in the release's own terms, if a privacy model counts them."""
@@ -217,7 +237,9 @@ def fit(snapshot: Snapshot, part: pl.LazyFrame, held_out: int, progress: Progres
     )
     _check_key(snapshot, part)
     linked = links_rows(snapshot, part, steps) if several_rows(snapshot, part) else None
-    fitted = Fitted(snapshot, plan, linked=linked)
+    refuse_loose_rows(snapshot)
+    below = {name: fit(table, table.part(held_out=False), 0) for name, table in snapshot.below.items()}
+    fitted = Fitted(snapshot, plan, linked=linked, below=below)
     if policy.anonymity is None:
         return fitted
     if linked is not None:

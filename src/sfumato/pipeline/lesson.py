@@ -20,6 +20,13 @@ from sfumato.pipeline.images import Seen, TaughtImages, images_of, teach_images
 from sfumato.pipeline.outcome import Watch
 from sfumato.pipeline.snapshot import UNIT, Snapshot
 from sfumato.pipeline.subjects import one_row_each, several_rows
+from sfumato.pipeline.tables import (
+    TaughtTables,
+    each_table,
+    makes_tables,
+    planned_tables,
+    teach_tables,
+)
 from sfumato.policy.images import MOST_MADE
 from sfumato.policy.synthetic import Synthesis
 from sfumato.synth import SYNTHESIZERS
@@ -31,7 +38,7 @@ if TYPE_CHECKING:
     from sfumato.dp.budget import Budget
     from sfumato.synth.synthetic import Synthetic
 
-    Taught: TypeAlias = Synthetic | TaughtHistories | TaughtImages
+    Taught: TypeAlias = Synthetic | TaughtHistories | TaughtImages | TaughtTables
 
 
 @dataclass(frozen=True)
@@ -85,12 +92,14 @@ class Lesson:
         asked, history = self.asked, self.asked.history
         many = self.taught if asked.dp is None else asked.dp.size
         most = many if asked.images is None else min(many or 0, MOST_MADE)
+        several = history is not None or makes_tables(self.fitted)
+        people = asked.rows if history is None else history.people
         return SynthesisPlan(
             method=asked.by,
             settings=asked.settings,
-            rows=(asked.rows or most or 0) if history is None else None,
+            rows=None if several else asked.rows or most or 0,
             # How many people there are is no more told by those made than by the dossier.
-            people=None if history is None else history.people or max(1, round_count(many or 1)),
+            people=people or (None if many is None else max(1, round_count(many))) if several else None,
             history={}
             if history is None
             else {
@@ -98,8 +107,9 @@ class Lesson:
                 **history.model_dump(mode="json", include={"time", "items", "amounts", "statics", "window"}),
             },
             images=self._images,
+            tables=planned_tables(self.fitted),
             taught=self.taught,
-            columns=self.fitted.released,
+            columns=tuple(step.column for step in self.fitted.whole_plan.steps if step.action != "drop"),
             constraints=asked.constraints,
             balance=asked.balance,
             rare=asked.rare,
@@ -149,6 +159,9 @@ class Lesson:
         declared = terms.model_dump(mode="json", include={"size", "bounds", "categories"}, exclude_none=True)
         if self.asked.history is not None:
             declared |= self.asked.history.model_dump(mode="json", include={"window", "longest"})
+        if makes_tables(self.fitted):
+            tables = self.snapshot.policy.tables
+            declared["most"] = {name: table.most for name, table in tables.items()}
         if self.asked.images is not None:
             declared |= self.asked.images.model_dump(mode="json", include={"levels"})
             # The number of images is a size already.
@@ -182,6 +195,7 @@ class Lesson:
 
 def rows_made(lesson: Lesson, taught: Taught, plan: SynthesisPlan) -> pl.DataFrame:
     """Rows that a taught synthesizer makes, with the shares that were asked for; or events, or images."""
+    assert not isinstance(taught, TaughtTables), "several tables are made by tables_made"
     many = plan.people if plan.people is not None else plan.rows
     made: pl.DataFrame = taught.sample(
         many or (taught.charged.size if taught.charged is not None else 1),
@@ -189,6 +203,12 @@ def rows_made(lesson: Lesson, taught: Taught, plan: SynthesisPlan) -> pl.DataFra
         key=derive(lesson.snapshot.release_key, "made rows"),
     )
     return made
+
+
+def tables_made(lesson: Lesson, taught: TaughtTables, plan: SynthesisPlan) -> dict[str, pl.DataFrame]:
+    """The rows of every table that a taught synthesizer makes."""
+    many = plan.people or (taught.charged.size if taught.charged is not None else 1)
+    return taught.sample(many, key=derive(lesson.snapshot.release_key, "made rows"))
 
 
 def taught_by(fitted: Fitted) -> pl.LazyFrame:
@@ -223,8 +243,8 @@ def lesson_of(fitted: Fitted) -> Lesson:
             where="synthesis",
             remedy="keep the columns that the rows made shall have",
         )
-    if asked.dp is not None:
-        _refuse_uncharged(fitted)
+    for each in each_table(fitted).values() if asked.dp is not None else ():
+        _refuse_uncharged(each)
     return Lesson(fitted, asked)
 
 
@@ -260,6 +280,8 @@ def learned(lesson: Lesson, budget: Budget | None, watch: Watch | None = None) -
     watch.stage("teaching the synthesizer")
     if asked.history is not None:
         return teach_histories(lesson.fitted, asked, lesson.people, budget, watch)
+    if makes_tables(lesson.fitted):
+        return teach_tables(lesson.fitted, asked, budget, watch)
     if asked.images is not None:
         return teach_images(lesson.fitted, asked, budget, watch)
     paid: dict[str, Any] = {}

@@ -36,11 +36,13 @@ from sfumato.pipeline.images import (
     sheet_of,
     write_images,
 )
-from sfumato.pipeline.lesson import Lesson, learned, lesson_of, rows_made
+from sfumato.pipeline.lesson import Lesson, learned, lesson_of, rows_made, tables_made
 from sfumato.pipeline.meanings import meanings
 from sfumato.pipeline.outcome import Outcome, Watch
+from sfumato.pipeline.tables import compare_tables, each_table, makes_tables, types_of
 from sfumato.pipeline.together import Before, keep, left_before, together
 from sfumato.pipeline.written import data_file, parquet, read_back, recheck_columns
+from sfumato.pipeline.written_tables import kept_rows, read_tables, write_tables
 from sfumato.policy.load import LoadedPolicy
 from sfumato.release.account import DataFile, Sheet
 from sfumato.release.assemble import assemble
@@ -55,8 +57,8 @@ def plan_made(fitted: Fitted, watch: Watch) -> Outcome:
     """What would be learned and made; nothing is learned, drawn or charged."""
     lesson = lesson_of(fitted)
     watch.stage("pricing what is asked")
-    plan = fitted.plan.model_copy(update={"synthesis": lesson.plan(None, None)})
-    return Outcome(fitted.snapshot.inventory, plan)
+    plan = fitted.whole_plan.model_copy(update={"synthesis": lesson.plan(None, None)})
+    return Outcome(fitted.snapshot.whole_inventory, plan)
 
 
 def run_made(loaded: LoadedPolicy, fitted: Fitted, folder: Path, watch: Watch) -> Outcome:
@@ -72,10 +74,11 @@ def run_made(loaded: LoadedPolicy, fitted: Fitted, folder: Path, watch: Watch) -
         found = _Found(lesson.plan(None, budget))
         if _affordable(loaded, found.plan):
             making = _made if images_of(fitted) is None else _made_images
+            making = _made_tables if makes_tables(fitted) else making
             found = making(lesson, budget, outgoing.data_folder, watch)
         snapshot.refuse_changed()
         watch.stage("writing the release")
-        plan = fitted.plan.model_copy(update={"synthesis": found.plan})
+        plan = fitted.whole_plan.model_copy(update={"synthesis": found.plan})
         findings, kept = found.shown, found.kept
         before = found.before
         earlier = (0, 0) if before is None else (before.counted, len(before.own))
@@ -96,10 +99,10 @@ def run_made(loaded: LoadedPolicy, fitted: Fitted, folder: Path, watch: Watch) -
                 data=found.data,
                 project=snapshot.project,
                 # What an inventory finds in the rows was not charged.
-                inventory=snapshot.inventory if budget is None else None,
+                inventory=snapshot.whole_inventory if budget is None else None,
                 private={
                     "source": snapshot.digest,
-                    "inventory": snapshot.inventory.digest,
+                    "inventory": snapshot.whole_inventory.digest,
                     "policy": loaded.policy.model_dump(mode="json"),
                     "folder": str(loaded.folder.resolve()),
                 },
@@ -112,7 +115,8 @@ def run_made(loaded: LoadedPolicy, fitted: Fitted, folder: Path, watch: Watch) -
             )
     if budget is None:
         private.enter_rows(snapshot.project, fitted.plan.dataset)
-    return Outcome(snapshot.inventory, plan, findings, decision, release, fitted.types(), kept=kept)
+    types = types_of(fitted) if makes_tables(fitted) else fitted.types()
+    return Outcome(snapshot.whole_inventory, plan, findings, decision, release, types, kept=kept)
 
 
 @dataclass(frozen=True)
@@ -210,6 +214,40 @@ def _made_images(lesson: Lesson, budget: Budget | None, folder: Path, watch: Wat
     measured += together(fitted, lesson.people, whole, before)
     measured += both.after_own(fitted, None, whole, before)
     return replace(found, measured=tuple(measured), before=before, rows=whole)
+
+
+def _made_tables(lesson: Lesson, budget: Budget | None, folder: Path, watch: Watch) -> _Found:
+    fitted = lesson.fitted
+    taught: Any = learned(lesson, budget, watch)
+    plan = lesson.plan(taught, budget)
+    watch.stage("making rows")
+    made = tables_made(lesson, taught, plan)
+    people = made[fitted.snapshot.policy.dataset.name].height
+    plan = plan.model_copy(update={"people": people, "rows": sum(table.height for table in made.values())})
+    written = write_tables(fitted, made, folder)
+    watch.stage("checking the rows as written")
+    data: list[DataFile] = []
+    for name, one in each_table(fitted).items():
+        files = [data_file(path, one.types()) for path in written[name]]
+        recheck_columns(one, files)
+        data += files
+    rows = read_tables(fitted, written)
+    watch.stage("comparing people with the rows made")
+    risks = PeopleAtRisk()
+    comparison = compare_tables(fitted, rows, plan, risks.record)
+    assert lesson.snapshot.policy.evidence is not None
+    probes = lesson.snapshot.policy.evidence.probes()
+    measured = evidence(
+        lesson.snapshot, comparison, probes, lambda name: watch.stage(f"measuring {name}"), watch.within
+    )
+    tables = {SEALED_PEOPLE: parquet(risks.table), SEALED_SYNTHESIZER: taught.content()}
+    if budget is not None:
+        return _Found(plan, tuple(data), tuple(measured), tables)
+    watch.stage("joining earlier releases")
+    kept, before = kept_rows(rows), left_before(fitted)
+    measured += together(fitted, lesson.people, kept, before)
+    measured += both.after_own(fitted, None, kept, before)
+    return _Found(plan, tuple(data), tuple(measured), tables, before, kept)
 
 
 def _budget(lesson: Lesson) -> Budget | None:

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import polars as pl
-
 from sfumato.core.values import Decision, Finding, Inventory, Plan
 from sfumato.release.assemble import Release
 
@@ -27,7 +25,8 @@ class Outcome:
     """What a run found, did and decided.
 
     ``inventory`` is None where nobody took one, as for answers under differential privacy, ``release`` where
-    nothing was written, which is so for a plan alone; ``types`` are those of the columns that left.
+    nothing was written, which is so for a plan alone; ``types`` are those of the columns that left, by
+    table where several did.
     ``kept`` are findings that stay in the house, for nobody charged them; ``answers`` the figures of a
     release under differential privacy.
     """
@@ -37,7 +36,7 @@ class Outcome:
     findings: tuple[Finding, ...] = ()
     decision: Decision | None = None
     release: Release | None = None
-    types: Mapping[str, pl.DataType] = field(default_factory=dict)
+    types: Mapping[str, Any] = field(default_factory=dict)
     kept: tuple[Finding, ...] = ()
     answers: tuple[Mapping[str, Any], ...] = ()
 

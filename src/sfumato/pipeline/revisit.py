@@ -25,7 +25,9 @@ from sfumato.pipeline.lesson import taught_by
 from sfumato.pipeline.outcome import Watch
 from sfumato.pipeline.private import refuse_answers
 from sfumato.pipeline.snapshot import Snapshot
+from sfumato.pipeline.tables import compare_tables, makes_tables
 from sfumato.pipeline.written import counter, read_back
+from sfumato.pipeline.written_tables import files_by_table, read_tables
 from sfumato.policy.load import load_policy
 from sfumato.policy.measured import Evidence
 from sfumato.policy.model import Policy
@@ -155,7 +157,7 @@ def _revisited(folder: Path, custody: Custody, snapshot: Snapshot, watch: Watch)
     fitted = fit(snapshot, part, held_out, watch.within)
     # What a synthesizer learned is not learned again: its noise is drawn once.
     planned = custody.plan.model_copy(update={"synthesis": None})
-    if fitted.plan.digest != planned.digest:
+    if fitted.whole_plan.digest != planned.digest:
         raise InputError(
             "source-changed",
             "the policy fitted again gives another plan than the one in custody",
@@ -170,6 +172,10 @@ def _revisited(folder: Path, custody: Custody, snapshot: Snapshot, watch: Watch)
         return Revisited(
             snapshot, None, snapshot.policy.evidence or Evidence(), partial(_judged, fitted, rows, data)
         )
+    if makes_tables(fitted):
+        tables = read_tables(fitted, files_by_table(fitted, _left(written, folder)))
+        comparison = compare_tables(fitted, tables, custody.plan.synthesis)
+        return Revisited(snapshot, comparison, snapshot.policy.evidence or Evidence())
     if custody.plan.synthesis is not None:
         comparison = _made(replace(fitted, plan=custody.plan), written, folder)
         return Revisited(snapshot, comparison, snapshot.policy.evidence or Evidence())
@@ -186,7 +192,12 @@ def _made(fitted: Fitted, written: Sequence[Path], folder: Path) -> Comparison:
 
 
 def _written(fitted: Fitted, written: Sequence[Path], folder: Path) -> pl.LazyFrame:
-    """The rows of a release of rows that were made.
+    """The rows of a release of rows that were made."""
+    return read_back(fitted, _left(written, folder))
+
+
+def _left(written: Sequence[Path], folder: Path) -> Sequence[Path]:
+    """The files of a release of rows that were made.
 
     Raises:
         InputError: ``usage``: the gate withheld them.
@@ -198,7 +209,7 @@ def _written(fitted: Fitted, written: Sequence[Path], folder: Path) -> pl.LazyFr
             where=str(folder / RELEASE),
             remedy="its dossier and custody have what was measured on them",
         )
-    return read_back(fitted, written)
+    return written
 
 
 def _judged(fitted: Fitted, written: pl.LazyFrame, data: Path) -> list[Finding]:

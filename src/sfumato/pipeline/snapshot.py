@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 import hmac
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from unicodedata import normalize
 
 import numpy as np
 import polars as pl
 
-from sfumato.contracts import ROW
+from sfumato.contracts import ROW, column_of
 from sfumato.core.canonical import canonical_json, commitment, sha256
 from sfumato.core.errors import InputError, nearest
 from sfumato.core.keyed import derive
@@ -25,8 +25,12 @@ from sfumato.engines.local import DRAW, LocalEngine, drawn_by
 from sfumato.engines.sources import FileSource
 from sfumato.inventory import take_inventory
 from sfumato.pipeline.scans import Scans, read_scans
-from sfumato.policy.model import Policy, Source
+from sfumato.policy.model import Policy
+from sfumato.policy.tables import Source
 from sfumato.project.project import Project
+
+if TYPE_CHECKING:
+    from sfumato.pipeline.below import Below
 
 #: Row identities where the source declares a key or a subject; without one a row's number is its identity.
 IDENTITY = "__sfumato_identity__"
@@ -56,7 +60,8 @@ def told_if_changed(verb: Verb) -> Verb:
 class Snapshot:
     """Everything that the steps of a run share.
 
-    ``source`` is files or a table in memory, ``folder`` what the policy's paths are relative to.
+    ``source`` is files or a table in memory, ``folder`` what the policy's paths are relative to. ``given``
+    are further tables of the same people in memory, by name; others are files.
     """
 
     policy: Policy
@@ -64,14 +69,20 @@ class Snapshot:
     source: FileSource | pl.DataFrame
     project: Project
     engine: LocalEngine
+    given: Mapping[str, pl.DataFrame] = field(default_factory=dict, kw_only=True)
 
     @classmethod
     def open(
-        cls, policy: Policy, folder: Path, project: Project, data: pl.DataFrame | None = None
+        cls,
+        policy: Policy,
+        folder: Path,
+        project: Project,
+        data: pl.DataFrame | None = None,
+        given: Mapping[str, pl.DataFrame] | None = None,
     ) -> Snapshot:
-        """The snapshot of a policy's source, or of the table given in its place."""
+        """The snapshot of a policy's source and further tables, or of tables given in their place."""
         source = data if data is not None else file_source(policy.dataset.source, folder)
-        return cls(policy, folder, source, project, LocalEngine())
+        return cls(policy, folder, source, project, LocalEngine(), given=given or {})
 
     @cached_property
     def frame(self) -> pl.LazyFrame:
@@ -99,6 +110,13 @@ class Snapshot:
         return self.engine.scan(self.source)
 
     @cached_property
+    def below(self) -> Mapping[str, Below]:
+        """The further tables of the same people, by name, in the policy's order."""
+        from sfumato.pipeline.below import Below
+
+        return {name: Below.of(self, name) for name in self.policy.tables}
+
+    @cached_property
     def population(self) -> pl.LazyFrame | None:
         """The table of the population, if the policy names one."""
         return None if self._population_source is None else self.engine.scan(self._population_source)
@@ -119,10 +137,11 @@ class Snapshot:
     def digest(self) -> str:
         """SHA-256 of the source's bytes: of its files one after another, or of the table as Arrow.
 
-        Where rows name images, these are of the source.
+        Where rows name images, these are of the source, and so are further tables of the same people.
         """
         scans = self.scans
-        return self._digest_now(None if scans is None else scans.digest)
+        others = [] if scans is None else [scans.digest]
+        return self._digest_now([*others, *(table.digest for table in self.below.values())])
 
     @cached_property
     def scans(self) -> Scans | None:
@@ -145,12 +164,14 @@ class Snapshot:
         Raises:
             InputError: ``source-changed``.
         """
-        if isinstance(self.source, pl.DataFrame) and self.scans is None:
+        if isinstance(self.source, pl.DataFrame) and self.scans is None and not self.below:
             return
         expected = self.digest
         try:
             scans = self._scans_now()
-            same = self._digest_now(None if scans is None else scans.digest) == expected
+            others = [] if scans is None else [scans.digest]
+            now = self._digest_now([*others, *(table.digest_now() for table in self.below.values())])
+            same = now == expected
         except (OSError, InputError):
             same = False
         if not same:
@@ -186,7 +207,7 @@ class Snapshot:
     def _files(self) -> tuple[tuple[int, int, int] | None, ...]:
         """What each file of the source is known by without reading it, None where it is gone."""
         found: list[tuple[int, int, int] | None] = []
-        for path in () if isinstance(self.source, pl.DataFrame) else self.source.paths:
+        for path in self._paths():
             try:
                 about = path.stat()
                 found.append((about.st_ino, about.st_size, about.st_mtime_ns))
@@ -194,7 +215,14 @@ class Snapshot:
                 found.append(None)
         return tuple(found)
 
-    def _digest_now(self, images: str | None) -> str:
+    def _paths(self) -> Iterator[Path]:
+        """Every file of the source."""
+        yield from () if isinstance(self.source, pl.DataFrame) else self.source.paths
+        for table in self.below.values():
+            yield from table._paths()
+
+    def _digest_now(self, others: Sequence[str]) -> str:
+        """The digest of the source as it is now, and of what belongs to it."""
         digest = hashlib.sha256()
         if isinstance(self.source, pl.DataFrame):
             buffer = io.BytesIO()
@@ -205,8 +233,8 @@ class Snapshot:
             for path in self.source.paths:
                 with path.open("rb") as file:
                     digest.update(hashlib.file_digest(file, "sha256").digest())
-        if images is not None:
-            digest.update(bytes.fromhex(images))
+        for other in others:
+            digest.update(bytes.fromhex(other))
         return digest.hexdigest()
 
     @cached_property
@@ -252,6 +280,18 @@ class Snapshot:
             table = self.engine.sample(self.frame, key, EXAMINED, IDENTITY).select(self.columns)
         return take_inventory(table, rows=self.rows, target=dataset.target, subject=dataset.subject, key=key)
 
+    @cached_property
+    def whole_inventory(self) -> Inventory:
+        """The inventory with the columns of further tables, by :func:`~sfumato.contracts.column_of`."""
+        below = tuple(
+            profile.model_copy(update={"name": column_of(name, profile.name)})
+            for name, table in self.below.items()
+            for profile in table.inventory.columns
+            if profile.name not in table.table.names
+        )
+        found = self.inventory
+        return found.model_copy(update={"columns": (*found.columns, *below)}) if below else found
+
     def part(self, held_out: bool) -> pl.LazyFrame:
         """The rows that are held out for the evidence or not sampled, or all others.
 
@@ -294,8 +334,10 @@ class Snapshot:
 
     def _identity(self, column: str | None) -> pl.Expr:
         """A 64-bit identity from a column's value under the project's key, or the row's number."""
-        if column is None:
-            return pl.col(ROW)
+        return pl.col(ROW) if column is None else self.identified(pl.col(column), column)
+
+    def identified(self, values: pl.Expr, column: str) -> pl.Expr:
+        """64-bit identities of texts, the same wherever they are taken for values of a column."""
         key = derive(self.project.secret, "identity", self.policy.dataset.name, column)
 
         def identify(values: pl.Series) -> pl.Series:
@@ -304,12 +346,12 @@ class Snapshot:
             digests = b"".join(hmac.digest(key, text.encode(), "sha256")[:8] for text in texts)
             return pl.Series(values.name, np.frombuffer(digests, dtype="<u8").astype(np.uint64))
 
-        return pl.col(column).map_batches(identify, return_dtype=pl.UInt64, is_elementwise=True)
+        return values.map_batches(identify, return_dtype=pl.UInt64, is_elementwise=True)
 
 
 def _named_files(policy: Policy) -> Iterator[str]:
     """The files of hierarchies, of columns and of models."""
-    for column in policy.columns.values():
+    for column in policy.decided.values():
         if column.hierarchy is not None:
             yield from _paths(column.hierarchy.params)
     for model in policy.anonymity.models if policy.anonymity is not None else ():

@@ -12,6 +12,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -26,6 +27,8 @@ from sfumato.pipeline.earlier import earlier_releases, made, spaces_of
 from sfumato.pipeline.fitting import Fitted
 from sfumato.pipeline.histories import history_of
 from sfumato.pipeline.images import Seen, images_of, repeated_together
+from sfumato.pipeline.tables import compare_tables, each_table, makes_tables
+from sfumato.pipeline.written_tables import all_rows
 from sfumato.project.ledger import Made
 
 _ABOUT, _MADE = "sfumato", "made rows"
@@ -38,6 +41,11 @@ COPIED = {
     "retelling": {
         "retelling.excess": "composition.retelling_excess",
         "retelling.close_excess": "composition.retelling_close_excess",
+    },
+    "relations": {
+        "relations.rows_excess": "composition.relations_rows_excess",
+        "relations.whole_excess": "composition.relations_whole_excess",
+        "relations.close_excess": "composition.relations_close_excess",
     },
 }
 #: The same of images, by the figure of the composition.
@@ -78,7 +86,7 @@ def left_before(fitted: Fitted) -> Before:
         if content is None or (then is not None and not then.teaches_as(now)):
             unknown += 1
         elif then is not None:
-            tables.append(pl.read_parquet(io.BytesIO(content), columns=list(fitted.released)))
+            tables.append(pl.read_parquet(io.BytesIO(content), columns=list(now.terms)))
         else:
             own.append(release)
     return Before(releases, tuple(tables), unknown, tuple(own))
@@ -107,7 +115,8 @@ def together(fitted: Fitted, taught: pl.LazyFrame, rows: pl.DataFrame, before: B
     if not before.counted:
         return []
     images = images_of(fitted) is not None
-    probes = {name: figures for name, figures in COPIED.items() if name == "copies" or history_of(fitted)}
+    there = {"copies": True, "retelling": history_of(fitted) is not None, "relations": makes_tables(fitted)}
+    probes = {name: figures for name, figures in COPIED.items() if there[name]}
     if before.unknown:
         why = (
             f"of {before.unknown} earlier release{'s' if before.unknown > 1 else ''} of rows made of these"
@@ -123,7 +132,10 @@ def together(fitted: Fitted, taught: pl.LazyFrame, rows: pl.DataFrame, before: B
     note = f"together with {many} earlier release{'s' if many > 1 else ''} of made rows; "
     if images:
         return repeated_together(Seen.of(fitted), [*before.made, rows], note)
-    comparison = compare_made(fitted, taught, _one_log(fitted, [*before.made, rows]))
+    if makes_tables(fitted):
+        comparison = compare_tables(fitted, all_rows(fitted, [*before.made, rows]))
+    else:
+        comparison = compare_made(fitted, taught, _one_log(fitted, [*before.made, rows]))
     found = measure(comparison, {name: {} for name in probes})
     named = {metric: name for names in probes.values() for metric, name in names.items()}
     return [
@@ -147,6 +159,15 @@ def _one_log(fitted: Fitted, tables: Sequence[pl.DataFrame]) -> pl.LazyFrame:
     return whole.with_row_index(ROW).with_columns(pl.col(ROW).cast(pl.UInt64)).lazy()
 
 
+def _done(fitted: Fitted) -> list[list[Any]]:
+    """Each column that leaves with what is done to it."""
+    return [
+        [step.column, step.action, step.params, step.state]
+        for step in fitted.plan.steps
+        if step.column in fitted.released
+    ]
+
+
 class Lesson(Value):
     """Of what kept rows were taught: by whom, and what was done to each column before.
 
@@ -167,16 +188,15 @@ class Lesson(Value):
         asked, scans = images_of(fitted), snapshot.scans
         # Images are kept in the place of their names, and are alike in their size and levels.
         images = [] if asked is None or scans is None else [[*scans.shape, *asked.levels]]
+        several = each_table(fitted) if makes_tables(fitted) else {}
         return cls(
             dataset=snapshot.policy.dataset.name,
             spaces=tuple(spaces_of(snapshot, steps)[0]),
             offered=snapshot.least_offered,
-            terms={
-                step.column: sha256(canonical_json([step.action, step.params, step.state, *images]))
-                for step in steps
-                if step.column in fitted.released
-            },
-            rows=history_of(fitted) is None and asked is None,
+            # Of several tables each is kept whole, under its name.
+            terms={name: sha256(canonical_json(_done(one))) for name, one in several.items()}
+            or {name: sha256(canonical_json([*done, *images])) for name, *done in _done(fitted)},
+            rows=history_of(fitted) is None and asked is None and not several,
         )
 
     @classmethod

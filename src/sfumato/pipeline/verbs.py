@@ -99,11 +99,12 @@ def check(loaded: LoadedPolicy, snapshot: Snapshot) -> tuple[Problem, ...]:
 
     Names that are no columns come alone: without its target or subject there is no inventory.
     """
-    problems = tuple(unknown_columns(loaded, snapshot.columns))
+    below = {name: table.columns for name, table in snapshot.below.items()}
+    problems = tuple(unknown_columns(loaded, snapshot.columns, below))
     if problems:
         return problems
     if snapshot.policy.dp is None:
-        problems = check_policy(loaded, snapshot.columns, snapshot.inventory)
+        problems = check_policy(loaded, snapshot.columns, snapshot.whole_inventory, below)
     else:
         problems = tuple(check_gate(loaded))
     if snapshot.population is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from sfumato.contracts import column_of
 from sfumato.core.errors import InputError, Problem, nearest
 from sfumato.core.values import Inventory, Role
 from sfumato.dp.queries import QUERIES
@@ -27,9 +28,9 @@ from sfumato.policy.anonymity import check_anonymity
 from sfumato.policy.histories import untimely
 from sfumato.policy.images import unlabelled
 from sfumato.policy.load import LoadedPolicy
-from sfumato.policy.model import Column, Policy
+from sfumato.policy.model import Policy
 from sfumato.policy.parts import Part
-from sfumato.policy.synthetic import Synthesis
+from sfumato.policy.tables import Column, Table
 from sfumato.transforms import TRANSFORMS
 
 Where = Callable[..., str]
@@ -46,11 +47,20 @@ _DTYPES: dict[str, Any] = {
 }
 
 
-def check_policy(loaded: LoadedPolicy, columns: Sequence[str], inventory: Inventory) -> tuple[Problem, ...]:
-    """Every problem of a policy against a source's columns and inventory, in the policy's order."""
+def check_policy(
+    loaded: LoadedPolicy,
+    columns: Sequence[str],
+    inventory: Inventory,
+    below: Mapping[str, Sequence[str]] | None = None,
+) -> tuple[Problem, ...]:
+    """Every problem of a policy against a source's columns and inventory, in the policy's order.
+
+    Args:
+        below: the columns of each further table; the inventory has them as :func:`column_of` calls them.
+    """
     policy, where, synthesis = loaded.policy, loaded.where, loaded.policy.synthesis
     return (
-        *unknown_columns(loaded, columns),
+        *unknown_columns(loaded, columns, below),
         *_roles(policy, inventory, where),
         *_actions(loaded, inventory, where),
         *check_anonymity(policy, where),
@@ -88,7 +98,7 @@ def measured_metrics(policy: Policy) -> frozenset[str]:
         priced = frozenset(GUARANTEE.metrics) if policy.synthesis.dp is not None else frozenset()
         if policy.synthesis.images is not None:
             return priced | frozenset(IMAGES.metrics)
-        asked = {*unasked(policy.synthesis), *(part.name for part in policy.evidence.probes())}
+        asked = {*unasked(policy), *(part.name for part in policy.evidence.probes())}
         kinds = [probe(name) for name in asked]
         return priced | {metric for kind in kinds for metric in set(kind.metrics) - rowwise(kind)}
     names = {"uniqueness"} | ({part.name for part in policy.evidence.probes()} if policy.evidence else set())
@@ -96,23 +106,31 @@ def measured_metrics(policy: Policy) -> frozenset[str]:
     return frozenset(metric for name in names for metric in probe(name).metrics) | set(COMPOSITION.metrics)
 
 
-def unasked(asked: Synthesis | None) -> tuple[str, ...]:
+def unasked(policy: Policy) -> tuple[str, ...]:
     """The probes that run unasked."""
-    return always(made=asked is not None, histories=asked is not None and asked.history is not None)
+    asked = policy.synthesis
+    histories = asked is not None and asked.history is not None
+    return always(made=asked is not None, histories=histories, tables=bool(policy.tables))
 
 
-def unknown_columns(loaded: LoadedPolicy, columns: Sequence[str]) -> Iterator[Problem]:
-    """Every name in a policy that should be a column of the source and is not."""
+def unknown_columns(
+    loaded: LoadedPolicy, columns: Sequence[str], below: Mapping[str, Sequence[str]] | None = None
+) -> Iterator[Problem]:
+    """Every name in a policy that should be a column of the source, or of a table ``below``, and is not."""
     policy, where = loaded.policy, loaded.where
+    whole = (*columns, *(column_of(table, name) for table, names in (below or {}).items() for name in names))
 
     def named(what: str, name: str, *place: str | int) -> Iterator[Problem]:
-        if name not in columns:
+        known = whole if place[0] in ("context", "synthesis") else columns
+        if name not in known:
             yield Problem(
-                where(*place), f'{what} "{name}" is not a column of the source', nearest(name, columns)
+                where(*place), f'{what} "{name}" is not a column of the source', nearest(name, known)
             )
 
     for name in policy.columns:
         yield from named("column", name, "columns", name)
+    for table, names in (below or {}).items():
+        yield from _of_table(table, policy.tables[table], names, where)
     dataset = policy.dataset
     for key, column in (("target", dataset.target), ("subject", dataset.subject), ("key", dataset.key)):
         if column is not None:
@@ -139,6 +157,19 @@ def unknown_columns(loaded: LoadedPolicy, columns: Sequence[str]) -> Iterator[Pr
         for query in measure.params.get("queries", ()) if measure.name == "findings" else ():
             for key, column in _asked_of(query):
                 yield from named(f"findings {key}", column, "evidence", "utility", i)
+
+
+def _of_table(name: str, table: Table, columns: Sequence[str], where: Where) -> Iterator[Problem]:
+    """The same of one table below the people's."""
+    asked = [("column", column, "columns", column) for column in table.columns]
+    asked += [("key", table.key, "key", ""), *([("id", table.id, "id", "")] if table.id is not None else [])]
+    for what, column, *place in asked:
+        if column not in columns:
+            yield Problem(
+                where("tables", name, *place),
+                f'{what} "{column}" is not a column of the source of {name}',
+                nearest(column, columns),
+            )
 
 
 def _of_synthesis(policy: Policy, named: Callable[..., Iterator[Problem]]) -> Iterator[Problem]:
@@ -188,8 +219,8 @@ def population_columns(loaded: LoadedPolicy, columns: Sequence[str]) -> Iterator
 def _roles(policy: Policy, inventory: Inventory, where: Where) -> Iterator[Problem]:
     """A policy may be stricter than the inventory; to be laxer takes a name."""
     found = {profile.name: profile for profile in inventory.columns}
-    for name, column in policy.columns.items():
-        profile = found.get(name)
+    for name, column in policy.decided.items():
+        profile, place = found.get(name), policy.place_of(name)
         if profile is None or column.done == "drop" or policy.approved(f"column {name}"):
             continue
         if name == policy.made_names:
@@ -200,20 +231,20 @@ def _roles(policy: Policy, inventory: Inventory, where: Where) -> Iterator[Probl
             continue
         if column.role is Role.INSENSITIVE and profile.role is not Role.INSENSITIVE:
             yield Problem(
-                where("columns", name, "role"),
+                where(*place, "role"),
                 f'"{name}" is called insensitive, and the inventory finds it a {profile.role}: {profile.why}',
                 f'change its role, or add to approvals: {{by: NAME, what: "column {name}", why: ...}}',
             )
         elif _lists_values(policy, column) and profile.role is Role.DIRECT_IDENTIFIER:
             yield Problem(
-                where("columns", name),
+                where(*place),
                 f'"{name}" is found a {profile.role}, and this method would make labels of its values',
                 f"drop or pseudonymize it, give it a hierarchy, or add to approvals: {{by: NAME, what: "
                 f'"column {name}", why: ...}}',
             )
         elif column.role is Role.DIRECT_IDENTIFIER and column.done == "keep":
             yield Problem(
-                where("columns", name),
+                where(*place),
                 f'"{name}" is a direct identifier and would leave as it is',
                 f"drop or pseudonymize it, or have it approved: {{by: NAME, what: column {name}, why: ...}}",
             )
@@ -232,22 +263,23 @@ def _lists_values(policy: Policy, column: Column) -> bool:
 def _actions(loaded: LoadedPolicy, inventory: Inventory, where: Where) -> Iterator[Problem]:
     policy = loaded.policy
     dtypes = {profile.name: profile.dtype for profile in inventory.columns}
-    for name, column in policy.columns.items():
+    for name, column in policy.decided.items():
+        place = policy.place_of(name)
         if column.done != "generalize":
             if name in dtypes:
-                yield from _values(name, column, dtypes[name], where)
+                yield from _values(name, column, dtypes[name], where(*place, "action"))
             continue
         level = column.action.params.get("level") if column.action is not None else None
         if level is None and policy.anonymity is None:
             yield Problem(
-                where("columns", name),
+                where(*place),
                 f'"{name}" is to be generalized, but no level is given and no anonymity section chooses one',
                 "add a level to the action, or an anonymity section",
             )
-        yield from _hierarchy(loaded, name, column, level, where)
+        yield from _hierarchy(loaded, name, column, level, lambda *at, place=place: where(*place, *at))
 
 
-def _values(name: str, column: Column, dtype: str, where: Where) -> Iterator[Problem]:
+def _values(name: str, column: Column, dtype: str, place: str) -> Iterator[Problem]:
     """Whether an action can be done to values of a column's type."""
     transform, params = (
         TRANSFORMS.resolve(column.done),
@@ -257,7 +289,7 @@ def _values(name: str, column: Column, dtype: str, where: Where) -> Iterator[Pro
     try:
         transform().fit(empty, transform.Params(**params), bytes(32))
     except InputError as error:
-        yield Problem(where("columns", name, "action"), f"{name}: {error.what}", error.remedy)
+        yield Problem(place, f"{name}: {error.what}", error.remedy)
 
 
 def _model_hierarchies(loaded: LoadedPolicy, where: Where) -> Iterator[Problem]:
@@ -283,19 +315,19 @@ def _hierarchy(
 ) -> Iterator[Problem]:
     written = column.hierarchy if column.hierarchy is not None else Part(name="suppress")
     kind = HIERARCHIES.resolve(written.name)
-    height = _height(loaded, written, where("columns", name, "hierarchy"))
+    height = _height(loaded, written, where("hierarchy"))
     if isinstance(height, Problem):
         yield height
         return
     if getattr(kind, "needs_target", False) and loaded.policy.dataset.target is None:
         yield Problem(
-            where("columns", name, "hierarchy"),
+            where("hierarchy"),
             f'the hierarchy of "{name}" learns from the target, and the dataset has none',
             "name the target under dataset, or take another kind",
         )
     if level is not None and level >= height:
         yield Problem(
-            where("columns", name, "action"),
+            where("action"),
             f'level {level} of "{name}" does not exist: its hierarchy has levels 0 to {height - 1}',
             "choose a lower level",
         )

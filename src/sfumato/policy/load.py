@@ -28,6 +28,7 @@ from sfumato.evidence import ATTACKS, FAIRNESS, UTILITY
 from sfumato.hierarchies import HIERARCHIES
 from sfumato.policy.model import Policy
 from sfumato.policy.parts import Part
+from sfumato.policy.tables import Column
 from sfumato.synth import SYNTHESIZERS
 from sfumato.synth.images import METHODS as METHODS_OF_IMAGES
 from sfumato.synth.sequences import MODELS as MODELS_OF_HISTORIES
@@ -81,11 +82,9 @@ def policy_from(data: Mapping[str, Any]) -> Policy:
 
 def parts_of(policy: Policy) -> Iterator[tuple[Place, Registry, Part]]:
     """Every named part with its place and the registry that knows it."""
-    for name, column in policy.columns.items():
-        if column.action is not None:
-            yield ("columns", name, "action"), TRANSFORMS, column.action
-        if column.hierarchy is not None:
-            yield ("columns", name, "hierarchy"), HIERARCHIES, column.hierarchy
+    yield from _of_columns(policy.columns, ())
+    for name, table in policy.tables.items():
+        yield from _of_columns(table.columns, ("tables", name))
     if policy.anonymity is not None:
         for i, model in enumerate(policy.anonymity.models):
             yield ("anonymity", "models", i), MODELS, model
@@ -106,6 +105,14 @@ def parts_of(policy: Policy) -> Iterator[tuple[Place, Registry, Part]]:
             yield ("evidence", "utility", i), UTILITY, probe
         if policy.evidence.fairness is not None:
             yield ("evidence", "fairness"), FAIRNESS, policy.evidence.fairness
+
+
+def _of_columns(columns: Mapping[str, Column], place: Place) -> Iterator[tuple[Place, Registry, Part]]:
+    for name, column in columns.items():
+        if column.action is not None:
+            yield (*place, "columns", name, "action"), TRANSFORMS, column.action
+        if column.hierarchy is not None:
+            yield (*place, "columns", name, "hierarchy"), HIERARCHIES, column.hierarchy
 
 
 def _text(path: Path) -> str:

@@ -37,6 +37,8 @@ MADE_BATTERY = ("singling-out", "linkability", "attribute-inference", "membershi
 USES = ("distributions", "correlations", "marginals", "tails", "learning")
 #: What is measured of the use of histories that are made.
 HISTORY_USES = ("histories", "distributions", "learning")
+#: The same of several tables that are made together.
+TABLE_USES = ("tables", "distributions", "correlations", "learning")
 
 
 class Evidence(Section):

@@ -10,37 +10,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from sfumato.contracts import column_of
 from sfumato.core.values import Role
-from sfumato.engines.textfiles import SEPARATOR_WORDS, is_separator
 from sfumato.policy.histories import History
 from sfumato.policy.images import refuse_unfit
 from sfumato.policy.measured import Evidence, Threshold
-from sfumato.policy.parts import Part, Section, Share, Text
+from sfumato.policy.parts import Name, Part, Section, Share, Text
 from sfumato.policy.private import DifferentialPrivacy
 from sfumato.policy.synthetic import Synthesis
+from sfumato.policy.tables import Column, Source, Table, downwards, refuse_lost, tables_are_made
 from sfumato.policy.unsaid import for_made_rows
-
-
-class Source(Section):
-    """Where the rows are: a path, glob pattern or folder, relative to the policy's folder."""
-
-    path: Text
-    """A file, a glob pattern or a folder; all files that match are one table."""
-    format: Literal["csv", "tsv", "parquet", "ndjson"] | None = None
-    """The format; by default the file's ending says it."""
-    separator: str | None = None
-    """The character between the cells of a csv file; by default the format's own."""
-    encoding: Literal["utf-8", "latin-1", "cp1252"] = "utf-8"
-    """The encoding of a text file."""
-    missing: tuple[str, ...] = ()
-    """Texts that mean "missing", besides the empty one."""
-
-    @field_validator("separator")
-    @classmethod
-    def _one_character(cls, value: str | None) -> str | None:
-        if value is not None and not is_separator(value):
-            raise ValueError(SEPARATOR_WORDS)
-        return value
 
 
 class Population(Section):
@@ -75,7 +54,7 @@ class Population(Section):
 class Dataset(Section):
     """What the data are, and for whom and why they are prepared."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    name: Name
     """A short name; the data file and the ledger carry it."""
     source: Source
     """Where the rows are."""
@@ -99,55 +78,6 @@ class Dataset(Section):
     """Where the data come from, and how they were collected."""
     licence: Text | None = None
     """The licence under which the release goes out."""
-
-
-class Column(Section):
-    """What is done to one column and why."""
-
-    role: Role
-    """How the column is treated."""
-    sensitive: bool = False
-    """Whether it would harm a person if learned; it then counts as unknown to outsiders."""
-    known_to: tuple[Text, ...] = ()
-    """Who knows a sensitive column all the same; the attacks then know it too."""
-    action: Part | None = None
-    """What happens to the column; by default what its role says."""
-    hierarchy: Part | None = None
-    """How its values become coarser, for the action generalize; by default the value or nothing."""
-    why: Text
-    """The reason, which may name use, attacker and outside source; it is published."""
-
-    @field_validator("action", mode="before")
-    @classmethod
-    def _action(cls, value: Any) -> Any:
-        return None if value is None else Part.written(value, "do")
-
-    @field_validator("hierarchy", mode="before")
-    @classmethod
-    def _hierarchy(cls, value: Any) -> Any:
-        return None if value is None else Part.written(value, "kind")
-
-    @model_validator(mode="after")
-    def _known_to_needs_sensitive(self) -> Self:
-        if self.known_to and not self.sensitive:
-            raise ValueError("known_to says who knows a sensitive column: add sensitive: true")
-        if self.hierarchy is not None and self.done != "generalize":
-            raise ValueError("a hierarchy is for the action generalize, and this column has another")
-        if self.done == "generalize" and self.action is not None and set(self.action.params) - {"level"}:
-            raise ValueError("the action generalize takes a level; the hierarchy stands beside it")
-        return self
-
-    @property
-    def done(self) -> str:
-        """The name of the action, the role's default if none is written."""
-        return self.action.name if self.action is not None else DEFAULT_ACTIONS[self.role]
-
-
-DEFAULT_ACTIONS = {
-    Role.DIRECT_IDENTIFIER: "drop",
-    Role.QUASI_IDENTIFIER: "generalize",
-    Role.INSENSITIVE: "keep",
-}
 
 
 class SuppressionGap(Section):
@@ -266,6 +196,9 @@ class Policy(Section):
     """What the data are, and for whom and why they are prepared."""
     columns: Annotated[dict[str, Column], Field(default_factory=dict)]
     """What is done to each column, by its name; a column that is not here is dropped."""
+    tables: Annotated[dict[Name, Table], Field(default_factory=dict)]
+    """Further tables of the same people, whose rows hang on those of the dataset's source; by their names.
+    Such tables are made anew together."""
     dp: DifferentialPrivacy | None = None
     """What is asked of the rows under differential privacy; the answers leave then, and no rows."""
     anonymity: Anonymity | None = None
@@ -290,6 +223,11 @@ class Policy(Section):
     def _for_made_rows(cls, value: Any) -> Any:
         return for_made_rows(value)
 
+    @field_validator("tables")
+    @classmethod
+    def _downwards(cls, value: dict[str, Table]) -> dict[str, Table]:
+        return downwards(value)
+
     @model_validator(mode="after")
     def _made_rows_are_measured(self) -> Self:
         if self.synthesis is None:
@@ -304,6 +242,8 @@ class Policy(Section):
             )
         if self.synthesis.history is not None:
             self._histories_have_people(self.synthesis.history)
+        if self.tables:
+            tables_are_made(self.synthesis)
         if self.synthesis.images is not None:
             refuse_unfit(
                 self.synthesis.images,
@@ -337,6 +277,27 @@ class Policy(Section):
                 raise ValueError(f'"{name}" leaves and is no part of the history: name it there, or drop it')
 
     @model_validator(mode="after")
+    def _tables_hang_together(self) -> Self:
+        if not self.tables:
+            return self
+        if self.synthesis is None:
+            raise ValueError(
+                "tables: several tables of the same people leave only if they are made anew: add synthesis, "
+                "or prepare each by a policy of its own"
+            )
+        subject = self.dataset.subject
+        if subject is None:
+            raise ValueError(
+                "rows of tables are of people: name under dataset.subject the column of their keys"
+            )
+        if self.columns[subject].done != "keep":
+            raise ValueError(
+                f'"{subject}" names people for the tables: leave its action out, for its names are made anew'
+            )
+        refuse_lost(self.dataset.name, self.columns, self.tables, private=self.synthesis.dp is not None)
+        return self
+
+    @model_validator(mode="after")
     def _rows_or_answers(self) -> Self:
         if self.dp is None:
             if not self.columns:
@@ -354,13 +315,31 @@ class Policy(Section):
         return self
 
     @property
+    def decided(self) -> dict[str, Column]:
+        """What is done to each column of every table; below the people's by their names with the table's."""
+        below = {
+            column_of(table, name): column
+            for table, one in self.tables.items()
+            for name, column in one.columns.items()
+        }
+        return {**self.columns, **below}
+
+    def place_of(self, column: str) -> tuple[str, ...]:
+        """Where the policy decides about a column, by its name in :attr:`decided`."""
+        for table, one in self.tables.items():
+            for name in one.columns:
+                if column_of(table, name) == column:
+                    return ("tables", table, "columns", name)
+        return ("columns", column)
+
+    @property
     def made_names(self) -> str | None:
         """The column whose names are made, where histories are, or images."""
         if self.synthesis is None:
             return None
         if self.synthesis.images is not None:
             return self.synthesis.images.column
-        return self.dataset.subject if self.synthesis.history is not None else None
+        return self.dataset.subject if self.synthesis.history is not None or self.tables else None
 
     def approved(self, what: str) -> bool:
         """Whether somebody answers for ``what`` ("column age", "gate risk.worst_class").

@@ -21,6 +21,8 @@ class Section(BaseModel):
 
 
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
+#: What a file can be called anywhere.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from sfumato.core.values import Role
-from sfumato.policy.measured import HISTORY_USES, MADE_BATTERY
+from sfumato.policy.measured import HISTORY_USES, MADE_BATTERY, TABLE_USES
 
 #: Why the column of whom a made event is of leaves, and that of the files of made images.
 MADE_NAMES = "whose an event is: made people have made names"
+MADE_KEYS = "what the tables name people by: made people have made names"
 MADE_FILES = "which file an image is: made images have files of their own"
 
 
@@ -28,12 +29,24 @@ def for_made_rows(value: Any) -> Any:
         told["columns"] = {name: _kept(column) for name, column in columns.items()}
         if histories:
             told["columns"] = _with_names(told["columns"], value.get("dataset"), "subject", MADE_NAMES)
+        if value.get("tables"):
+            told["columns"] = _with_names(told["columns"], value.get("dataset"), "subject", MADE_KEYS)
         if images:
             told["columns"] = _with_names(told["columns"], images, "column", MADE_FILES)
+    if isinstance(tables := value.get("tables"), dict):
+        told["tables"] = {name: _below(table) for name, table in tables.items()}
     if isinstance(evidence, dict):
-        usual = {"attacks": list(MADE_BATTERY)} | ({"utility": list(HISTORY_USES)} if histories else {})
+        uses = HISTORY_USES if histories else TABLE_USES if tables else None
+        usual = {"attacks": list(MADE_BATTERY)} | ({} if uses is None else {"utility": list(uses)})
         told["evidence"] = {**({"attacks": [], "utility": []} if images else usual), **evidence}
     return {**value, **told}
+
+
+def _below(table: Any) -> Any:
+    """A table below the people's, with what its columns mean."""
+    if not isinstance(table, dict) or not isinstance(table.get("columns"), dict):
+        return table
+    return {**table, "columns": {name: _kept(column) for name, column in table["columns"].items()}}
 
 
 def _kept(column: Any) -> Any:

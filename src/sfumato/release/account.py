@@ -23,8 +23,9 @@ from sfumato.core.values import (
     Step,
     SynthesisPlan,
 )
-from sfumato.policy.model import Column, Policy
+from sfumato.policy.model import Policy
 from sfumato.policy.parts import Part
+from sfumato.policy.tables import Column, Table
 from sfumato.release.law import Law
 from sfumato.release.withdrawal import Withdrawal
 from sfumato.release.withheld import complemented
@@ -151,6 +152,8 @@ def public_policy(policy: Policy) -> dict[str, Any]:
         "dataset": dataset,
         "columns": {name: _public_column(column) for name, column in policy.columns.items()},
     }
+    if policy.tables:
+        written["tables"] = {name: _public_table(table) for name, table in policy.tables.items()}
     if policy.anonymity is not None:
         anonymity = policy.anonymity.model_dump(mode="json", exclude={"models"}, exclude_none=True)
         models = [_part(model, "model") for model in policy.anonymity.models]
@@ -178,6 +181,12 @@ def public_policy(policy: Policy) -> dict[str, Any]:
     written["approvals"] = [approval.model_dump(mode="json") for approval in policy.approvals]
     written["release"] = policy.release.model_dump(mode="json")
     return written
+
+
+def _public_table(table: Table) -> dict[str, Any]:
+    columns = {name: _public_column(column) for name, column in table.columns.items()}
+    hangs = table.model_dump(mode="json", exclude={"source": True, "columns": True}, exclude_none=True)
+    return {**hangs, "columns": columns}
 
 
 def _public_column(column: Column) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
+from sfumato.contracts import column_of
 from sfumato.core.canonical import canonical_json, sha256
 from sfumato.core.values import Role
 from sfumato.release.account import Account, DataFile
@@ -144,6 +145,8 @@ def _file_set(file: DataFile) -> dict[str, Any]:
 def _record_set(account: Account, file: DataFile) -> dict[str, Any]:
     stem = PurePosixPath(file.name).stem
     steps = {step["column"]: step for step in account.plan["columns"]}
+    if stem in account.policy.get("tables", {}):
+        steps = {name: steps[column_of(stem, name)] for name in file.columns}
     return {
         "@type": "cr:RecordSet",
         "@id": quote(stem),

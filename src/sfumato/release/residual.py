@@ -60,6 +60,13 @@ HISTORY_LIMITS = (
     "What came before the window opened, or after it closed, is not told: who does not come again in it may "
     "have come after.",
 )
+#: What is true of several tables besides.
+TABLE_LIMITS = (
+    "Rows of one made person in a table are drawn independently of each other: what came before what, and "
+    "what is bought together, is not told.",
+    "A rule that holds between two tables of people (no purchase before the first visit) need not hold in "
+    "those that were made.",
+)
 #: What is true of images besides.
 IMAGE_LIMITS = (
     "That no made image is a copy was measured by nearness: a detail of somebody's image, moved or put "
@@ -203,8 +210,8 @@ def without_release(finding: Finding) -> float | None:
 
 
 def _made_limits(made: Mapping[str, Any]) -> tuple[str, ...]:
-    every = (*MADE_LIMITS, *(HISTORY_LIMITS if made["people"] is not None else ()))
-    every = (*every, *(IMAGE_LIMITS if made["images"] else ()))
+    every = (*MADE_LIMITS, *(HISTORY_LIMITS if made["history"] else ()))
+    every = (*every, *(IMAGE_LIMITS if made["images"] else ()), *(TABLE_LIMITS if made["tables"] else ()))
     if made["private"] is None:
         return every
     return (*every, *(HOUSE_LIMITS if made["house"] else SHOWN_LIMITS))

@@ -164,7 +164,10 @@ def _made_words(made: Mapping[str, Any]) -> str:
     """How many rows were made, and of how many people where they are events."""
     what = "images" if made["images"] else "rows"
     rows = f"the {what}" if made["rows"] is None else f"{made['rows']:,} {what}"
-    return rows if made["people"] is None else f"{rows} of {made['people']:,} people"
+    if made["people"] is None:
+        return rows
+    tables = f" in {len(made['tables'])} tables" if made["tables"] else ""
+    return f"{rows} of {made['people']:,} people{tables}"
 
 
 def _columns_sentence(account: Account) -> Claim:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import polars as pl
 import pydantic
 
 from sfumato import contracts
-from sfumato.core.errors import InputError, RefusedError
+from sfumato.core.errors import InputError
 from sfumato.core.keyed import derive
 from sfumato.engines.interchange import to_polars
 from sfumato.synth import SYNTHESIZERS
@@ -21,6 +19,7 @@ from sfumato.synth.constraints import Rules
 from sfumato.synth.encoding.encoder import Encoder, Rare, checked, known
 from sfumato.synth.encoding.private import Declared
 from sfumato.synth.encoding.scales import is_ordered
+from sfumato.synth.spending import Terms, own_budget, pay
 from sfumato.synth.synthetic import Charged, Synthetic
 
 if TYPE_CHECKING:
@@ -29,14 +28,7 @@ if TYPE_CHECKING:
     from sfumato.contracts import Synthesizer
     from sfumato.dp.budget import Budget
 
-#: Of epsilon, what a count of the rows is worth where nobody declared their number.
-_COUNT_SHARE = 0.02
-#: Of delta, what the threshold of undeclared categories may take.
-_DELTA_SHARE = 0.05
 _LEAST = 10
-#: A number of rows to try a schedule with before anything is known of theirs.
-_SOME = 10_000
-_STEPS = 100
 
 Progress = Callable[[str, int, int], None]
 
@@ -105,7 +97,7 @@ def fit(
     private = budget is not None or epsilon is not None
     frame = to_polars(table)
     if private and budget is None:
-        budget = _own_budget(epsilon, delta)
+        budget = own_budget(epsilon, delta)
     name = method or ("aim" if private else "autoregressive")
     learner, chosen = learner_of(name, params, rare, private=private)
     frame = _one_row_each(frame, subject, budget)
@@ -116,7 +108,7 @@ def fit(
     inner_key = key if key is not None else derive(bytes(32), "synthesis", str(seed))
     declared = rules.declared(Declared(bounds or {}, categories or {}, decimals or {}))
     if budget is not None:
-        terms = _Terms(budget, epsilon or budget.epsilon, delta or budget.delta, domain_share, bins or 32)
+        terms = Terms.of(budget, epsilon, delta, domain_share, bins or 32)
         work = _Work(recoded, learner, declared, target, inner_key, progress, texts)
         encoder, model, charged = _private(work, terms, size, {"place": place, "by": by, "why": why})
     else:
@@ -146,200 +138,50 @@ class _Work:
     progress: Progress | None
     texts: Mapping[str, tuple[str | None, ...]]
 
+    @property
+    def people(self) -> int:
+        """The number of rows."""
+        return self.table.height
 
-@dataclass(frozen=True)
-class _Terms:
-    """What it may cost."""
-
-    budget: Budget
-    epsilon: float
-    delta: float
-    share: float
-    bins: int
+    def events(self, terms: Terms, size: int, domain_noise: float, noise: float) -> list[DpEvent]:
+        """The domain and the model."""
+        domain = Encoder.event(
+            self.table.schema,
+            self.declared,
+            noise=domain_noise,
+            delta=terms.threshold_delta,
+            bins=terms.bins,
+        )
+        return [domain, self.learner.event(public_fields(self.table.schema, self.declared), size, noise)]
 
 
 def _private(
-    work: _Work, terms: _Terms, size: int | None, ledger: Mapping[str, str]
+    work: _Work, terms: Terms, size: int | None, ledger: Mapping[str, str]
 ) -> tuple[Encoder, Any, Charged]:
-    """Learn under differential privacy.
-
-    The cost of a synthesizer never follows from what the domain turns out to be: so the domain and the model
-    are one schedule, fixed before anything is drawn, and one spend; and so is a noisy count of the rows,
-    where one is needed. Only where the synthesizer's cost follows from the number of rows the count is a
-    spend of its own, before the others: what comes after it costs at most the rest of epsilon whatever was
-    counted, and the two epsilons are added.
-    """
-    from sfumato.dp.events import composed, to_json
-    from sfumato.dp.prepaid import reserve
-
-    budget = terms.budget
-    if size is None and budget.relation == "replace-one":
-        size = work.table.height
-    first = _COUNT_SHARE * terms.epsilon if size is None else 0.0
-    before: list[DpEvent] = []
-    if size is None and _follows_size(work):
-        size, event = _counted_before(work, terms, first, ledger)
-        before = [event]
-        schedule = _affordable(work, replace(terms, epsilon=terms.epsilon - first), size)
-    else:
-        schedule = _Schedule.of(work, terms, size or _SOME, 0.0 if size else first)
-    prepaid = reserve(budget, schedule.events, delta=terms.delta, **ledger)
-    if size is None:
-        prepaid.spend(schedule.events[0], place="count of rows")
-        size = _count(work, first)
+    """Learn under differential privacy."""
+    paid, budget = pay(work, terms, size, ledger), terms.budget
     encoder = Encoder.fit_private(
         work.table,
         work.declared,
-        prepaid,
-        noise=schedule.domain_noise,
-        delta=_DELTA_SHARE * terms.delta,
+        paid.prepaid,
+        noise=paid.domain_noise,
+        delta=terms.threshold_delta,
         target=work.target,
         bins=terms.bins,
     )
-    private = Private(prepaid, schedule.noise, terms.delta, size, budget.relation, budget.unit)
+    private = Private(paid.prepaid, paid.noise, terms.delta, paid.charged.size, budget.relation, budget.unit)
     data = _read(encoder, work.table, work.learner, work.texts)
     model = work.learner.fit(data, work.key, private, work.progress)
-    if prepaid.left:
-        raise AssertionError("a synthesizer did not draw what was charged for it")
-    epsilon, replaced = schedule.cost(terms)
-    extra = first if before else 0.0
-    charged = Charged(
-        epsilon=epsilon + extra,
-        delta=terms.delta,
-        replace_epsilon=replaced + 2 * extra,
-        event=to_json(composed([*before, *schedule.events])),
-        size=size,
-        unit=budget.unit,
-        relation=budget.relation,
-    )
-    return encoder, model, charged
+    paid.settled()
+    return encoder, model, paid.charged
 
 
-@dataclass(frozen=True)
-class _Schedule:
-    """What is drawn, one after another: a count of rows if its epsilon is not 0, the domain, the model."""
-
-    work: _Work
-    size: int
-    count: float
-    domain_noise: float
-    noise: float
-    bins: int
-    delta: float
-
-    @classmethod
-    def of(cls, work: _Work, terms: _Terms, size: int, count: float) -> _Schedule:
-        """The schedule with the least noise whose cost is within the terms."""
-        from dp_accounting import GaussianDpEvent
-
-        from sfumato.dp.accounting import noise_for
-        from sfumato.dp.events import composed
-
-        relation = terms.budget.relation
-        whole = noise_for(GaussianDpEvent, terms.epsilon, terms.delta, relation=relation)
-        domain_noise = whole / math.sqrt(terms.share) if terms.share else math.inf
-        start = cls(work, size, count, domain_noise, 1.0, terms.bins, terms.delta)
-        noise = noise_for(
-            lambda each: composed(replace(start, noise=each).events),
-            terms.epsilon,
-            terms.delta,
-            relation=relation,
-        )
-        return replace(start, noise=noise)
-
-    @property
-    def events(self) -> list[DpEvent]:
-        """What is charged."""
-        from sfumato.dp.mechanisms import laplace_event
-
-        work = self.work
-        domain = Encoder.event(
-            work.table.schema,
-            work.declared,
-            noise=self.domain_noise,
-            delta=_DELTA_SHARE * self.delta,
-            bins=self.bins,
-        )
-        model = work.learner.event(_public_fields(work), self.size, self.noise)
-        return [*([laplace_event(1 / self.count, 1)] if self.count else []), domain, model]
-
-    def cost(self, terms: _Terms) -> tuple[float, float]:
-        """The epsilon, and that of replacing one person's data."""
-        from sfumato.dp.accounting import epsilon_of
-        from sfumato.dp.events import composed
-
-        found = epsilon_of(composed(self.events), terms.delta, relation=terms.budget.relation)
-        return found.epsilon, found.replace_epsilon
-
-    def noisier(self, factor: float) -> _Schedule:
-        """The schedule with all noise so many times as large."""
-        return replace(self, domain_noise=self.domain_noise * factor, noise=self.noise * factor)
-
-
-def _public_fields(work: _Work) -> list[Field]:
+def public_fields(schema: Mapping[str, pl.DataType], declared: Declared) -> list[Field]:
     """What everybody knows of the fields before the domain is learned."""
     return [
-        Field(name, name, 2, is_ordered(dtype) and name not in work.declared.categories)
-        for name, dtype in work.table.schema.items()
+        Field(name, name, 2, is_ordered(dtype) and name not in declared.categories)
+        for name, dtype in schema.items()
     ]
-
-
-def _follows_size(work: _Work) -> bool:
-    """Does the cost of the synthesizer follow from the number of rows?"""
-    one, other = (work.learner.event(_public_fields(work), size, 2.0) for size in (_SOME, 100 * _SOME))
-    return bool(one != other)
-
-
-def _count(work: _Work, epsilon: float) -> int:
-    """A noisy number of rows, for an epsilon that was charged."""
-    from sfumato.dp.mechanisms import laplace
-
-    return max(1, int(laplace(np.array([work.table.height]), 1 / epsilon)[0]))
-
-
-def _counted_before(
-    work: _Work, terms: _Terms, epsilon: float, ledger: Mapping[str, str]
-) -> tuple[int, DpEvent]:
-    """A noisy number of rows, charged; refused where what comes after it would not be accepted."""
-    from sfumato.dp.events import composed
-    from sfumato.dp.mechanisms import laplace_event
-
-    event = laplace_event(1 / epsilon, 1)
-    after = _Schedule.of(work, replace(terms, epsilon=terms.epsilon - epsilon), _SOME, 0.0)
-    if not terms.budget.affords(composed([event, *after.events]), delta=terms.delta):
-        raise _refused(terms.budget)
-    place = f"{ledger['place']}: count of rows"
-    terms.budget.spend(event, place=place, by=ledger["by"], why=ledger["why"])
-    return _count(work, epsilon), event
-
-
-def _affordable(work: _Work, terms: _Terms, size: int) -> _Schedule:
-    """The schedule, with as much more noise as the budget's filter asks for now that something was drawn."""
-    from sfumato.dp.events import composed
-
-    schedule = _Schedule.of(work, terms, size, 0.0)
-    for step in range(_STEPS):
-        found = schedule.noisier(1.03**step)
-        if terms.budget.affords(composed(found.events), delta=terms.delta):
-            return found
-    raise _refused(terms.budget)
-
-
-def _refused(budget: Budget) -> RefusedError:
-    return RefusedError(
-        "budget-spent",
-        "what is left of the privacy budget does not allow this",
-        where=budget.dataset,
-        remedy="ask for less epsilon, or have the budget raised by somebody who answers for it",
-    )
-
-
-def _own_budget(epsilon: float | None, delta: float | None) -> Budget:
-    from sfumato.dp.budget import Budget
-
-    if epsilon is None or delta is None:
-        raise InputError("usage", "an epsilon needs a delta", remedy="choose one, such as 1e-6")
-    return Budget(epsilon, delta)
 
 
 def learner_of(

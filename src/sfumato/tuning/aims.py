@@ -218,7 +218,7 @@ def aims_of(
 
 def always(policy: Policy) -> tuple[str, ...]:
     """The probes that run unasked."""
-    return unasked(policy.synthesis)
+    return unasked(policy)
 
 
 def every_probe(policy: Policy) -> dict[str, dict[str, Any]]:

@@ -27,9 +27,11 @@ from sfumato.evidence.guarantee import guarantee
 from sfumato.evidence.learners import share_learners
 from sfumato.pipeline.comparing import compare, compare_made, counted, evidence
 from sfumato.pipeline.fitting import Fitted, fit
-from sfumato.pipeline.lesson import learned, lesson_of, rows_made, taught_by
-from sfumato.pipeline.snapshot import Snapshot, part_of
+from sfumato.pipeline.lesson import learned, lesson_of, rows_made, tables_made, taught_by
+from sfumato.pipeline.snapshot import UNIT, Snapshot, part_of
+from sfumato.pipeline.tables import TaughtTables, compare_tables, makes_tables
 from sfumato.pipeline.verbs import check
+from sfumato.pipeline.written_tables import all_rows, kept_rows
 from sfumato.policy.load import LoadedPolicy, policy_from
 from sfumato.policy.model import Policy
 from sfumato.policy.parts import Part
@@ -90,13 +92,27 @@ class Bench:
         """What the people of each split, by its key, taught a model: the same for every policy."""
         return defaultdict(dict)
 
+    @property
+    def _people(self) -> Mapping[Which, pl.LazyFrame]:
+        return {
+            "search": self.snapshot.split(self.shares["search"], True, DOMAIN),
+            "confirm": self.snapshot.split(1 - self.shares["confirm"], False, DOMAIN),
+        }
+
     @cached_property
     def _parts(self) -> Mapping[Which, pl.DataFrame]:
-        search = self.snapshot.split(self.shares["search"], True, DOMAIN)
-        confirm = self.snapshot.split(1 - self.shares["confirm"], False, DOMAIN)
+        return {which: part_of(rows.collect(engine="streaming")) for which, rows in self._people.items()}
+
+    @cached_property
+    def _tables(self) -> Mapping[Which, Mapping[str, pl.DataFrame]]:
+        """The rows of further tables that are of the people in each part."""
+        return {which: self._of(rows) for which, rows in self._people.items()}
+
+    def _of(self, people: pl.LazyFrame) -> dict[str, pl.DataFrame]:
+        units = people.select(UNIT).unique()
         return {
-            "search": part_of(search.collect(engine="streaming")),
-            "confirm": part_of(confirm.collect(engine="streaming")),
+            name: part_of(table.frame.join(units, on=UNIT, how="semi").sort(ROW).collect(engine="streaming"))
+            for name, table in self.snapshot.below.items()
         }
 
     def rows(self, which: Which) -> int:
@@ -110,11 +126,11 @@ class Bench:
             PolicyError: with what is wrong.
         """
         policy = policy_from(data)
-        whole = Snapshot(
-            policy, self.snapshot.folder, self.snapshot.source, self.snapshot.project, self.snapshot.engine
-        )
+        told = self.snapshot
+        whole = Snapshot(policy, told.folder, told.source, told.project, told.engine)
         # What the inventory says of the source hangs on no policy that may be tried.
-        vars(whole).update(columns=self.snapshot.columns, inventory=self.snapshot.inventory)
+        vars(whole).update(columns=told.columns, inventory=told.inventory)
+        vars(whole).update(below=told.below, whole_inventory=told.whole_inventory)
         problems = check(LoadedPolicy(policy, self.loaded.path, {}), whole)
         if problems:
             raise PolicyError(problems, code="policy-mismatch")
@@ -206,17 +222,21 @@ class Bench:
             fewer = max(1, math.ceil(policy.sampling.people * self.shares[which]))
             sampling = policy.sampling.model_copy(update={"people": fewer})
             policy = policy.model_copy(update={"sampling": sampling})
-        found = Snapshot(
-            policy, self.snapshot.folder, self._parts[which], self.snapshot.project, self.snapshot.engine
-        )
-        key = derive(self.snapshot.release_key, DOMAIN, which, str(split))
-        vars(found).update(release_key=key, people_key=key, inventory=self.snapshot.inventory)
+        real, given = self.snapshot, self._tables[which]
+        found = Snapshot(policy, real.folder, self._parts[which], real.project, real.engine, given=given)
+        key = derive(real.release_key, DOMAIN, which, str(split))
+        vars(found).update(release_key=key, people_key=key, inventory=real.inventory)
+        for name, table in found.below.items():
+            vars(table).update(inventory=real.below[name].inventory)
         return found
 
     def _compared(
         self, fitted: Fitted, part: pl.LazyFrame, written: pl.DataFrame, outside: pl.LazyFrame | None
     ) -> Comparison:
         frame, memory = written.lazy(), self._memories[fitted.snapshot.release_key]
+        if makes_tables(fitted):
+            tables = all_rows(fitted, [written])
+            return share_learners(compare_tables(fitted, tables, fitted.plan.synthesis), memory)
         if fitted.plan.synthesis is not None:
             made = frame.with_row_index(ROW).with_columns(pl.col(ROW).cast(pl.UInt64))
             return share_learners(compare_made(fitted, taught_by(fitted), made), memory)
@@ -257,7 +277,10 @@ def _made(fitted: Fitted) -> tuple[Fitted, pl.DataFrame, list[Finding]]:
     lesson = lesson_of(fitted)
     taught = learned(lesson, lesson.trial_budget())
     plan = lesson.plan(taught, None)
-    rows = rows_made(lesson, taught, plan)
+    if isinstance(taught, TaughtTables):
+        rows = kept_rows(tables_made(lesson, taught, plan))
+    else:
+        rows = rows_made(lesson, taught, plan)
     planned = replace(fitted, plan=fitted.plan.model_copy(update={"synthesis": plan}))
     return planned, rows, [] if plan.private is None else guarantee(plan.private)
 

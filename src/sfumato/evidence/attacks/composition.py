@@ -100,6 +100,19 @@ REPORT = Report(
             "difference",
             "people whose history one of the releases tells but for a trifle, less people who taught nothing",
         ),
+        "composition.relations_rows_excess": Metric(
+            "low",
+            "difference",
+            "people more of whose rows the releases repeat than chance would, less people who taught nothing",
+        ),
+        "composition.relations_whole_excess": Metric(
+            "low",
+            "difference",
+            "people all of whose rows in a table one of the releases repeats, less people who taught nothing",
+        ),
+        "composition.relations_close_excess": Metric(
+            "low", "difference", "the same of all of a person's rows but for trifles"
+        ),
         BOTH_EXCESS: Metric(
             "low",
             "difference",

@@ -21,7 +21,7 @@ from sfumato.evidence.histories import sources
 TIME, AMOUNT = 0.005, 0.05
 TRIFLE = f"{TIME:.1%} of the window in each time and {AMOUNT:.0%} of each number"
 #: Where a value is missing, and how far apart two categories are; numbers end between.
-_MISSING, _APART, _LARGE = 1e9, 10.0, 1e8
+_MISSING, APART, _LARGE = 1e9, 10.0, 1e8
 _HUGE = 1e150
 _SMALL = 0.01
 
@@ -45,8 +45,7 @@ class Scale:
             if figures is None:
                 values[name] = pl.concat([labels(part[name]) for part in (taught, *others)]).unique().sort()
             else:
-                sizes = np.abs(figures[np.isfinite(figures) & (figures != 0)])
-                middles[name] = float(np.sort(sizes)[len(sizes) // 2]) if len(sizes) else 1.0
+                middles[name] = middle_size(figures)
         return cls(logs, tuple(taught.columns), middles, values)
 
     def points(self, people: pl.DataFrame) -> NDArray[np.float64]:
@@ -56,7 +55,7 @@ class Scale:
         opens, closes = self.logs.window
         for place, name in enumerate(self.columns):
             if name in self.values:
-                found[:, place] = _codes(people[name], self.values[name]) * _APART
+                found[:, place] = _codes(people[name], self.values[name]) * APART
                 continue
             figures = numbers(people[name])
             assert figures is not None, "a column is of numbers among all people or among none"
@@ -65,9 +64,25 @@ class Scale:
                 at = at + figures
                 found[:, place] = at / max(TIME * (closes - opens), np.finfo(float).tiny)
             else:
-                sized = np.clip(figures, -_HUGE, _HUGE) / max(_SMALL * self.middles[name], 1 / _HUGE)
-                found[:, place] = np.arcsinh(sized) / np.log1p(AMOUNT)
-        return np.where(np.isnan(found), _MISSING, np.clip(found, -_LARGE, _LARGE))
+                found[:, place] = sized(figures, self.middles[name])
+        return placed(found)
+
+
+def middle_size(figures: NDArray[np.float64]) -> float:
+    """The middle one of the sizes of numbers, of those that have one."""
+    sizes = np.abs(figures[np.isfinite(figures) & (figures != 0)])
+    return float(np.sort(sizes)[len(sizes) // 2]) if len(sizes) else 1.0
+
+
+def sized(figures: NDArray[np.float64], middle: float) -> NDArray[np.float64]:
+    """Numbers on a scale on which those that are a trifle apart are within one of each other."""
+    small = np.clip(figures, -_HUGE, _HUGE) / max(_SMALL * middle, 1 / _HUGE)
+    return np.asarray(np.arcsinh(small) / np.log1p(AMOUNT))
+
+
+def placed(found: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Coordinates that are all numbers, what is missing far from everything else."""
+    return np.where(np.isnan(found), _MISSING, np.clip(found, -_LARGE, _LARGE))
 
 
 def _codes(column: pl.Series, values: pl.Series) -> NDArray[np.float64]:

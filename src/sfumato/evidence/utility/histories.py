@@ -7,7 +7,7 @@ so that intervals can resample people: a history is one draw, however many event
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -21,8 +21,16 @@ from sfumato.contracts import PERSON, Comparison, Logs
 from sfumato.core.keyed import derive, generator
 from sfumato.core.values import Finding
 from sfumato.evidence.histories import ticks, unordered
-from sfumato.evidence.intervals import resample_counts
 from sfumato.evidence.report import Figure, Metric, Report, design_note
+from sfumato.evidence.utility.counts import (
+    Counts,
+    Measured,
+    cuts,
+    finding,
+    kolmogorov,
+    means_apart,
+    variation,
+)
 
 REPORT = Report(
     "histories",
@@ -55,12 +63,8 @@ NO_LOGS = "the release has no histories"
 NO_AMOUNTS = "no column is of amounts"
 NO_ITEMS = "no column is of items or amounts"
 NOBODY = "nobody has two events"
-#: Stretches in which numbers are compared, and items that are told apart; all others are one.
-BINS, ITEMS, DECILES = 200, 20, 10
-_Z = 1.959964
-
-#: Counts by person, shape (people, what is counted).
-Counts = NDArray[np.float64]
+#: Items that are told apart; all others are one.
+ITEMS, DECILES = 20, 10
 
 
 @dataclass(frozen=True)
@@ -98,16 +102,6 @@ class _Events:
         return flat.reshape(self.people, width).astype(np.float64)
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """One figure: a distance of what is counted on both sides."""
-
-    metric: str
-    target: str
-    sides: tuple[Counts, Counts]
-    apart: Callable[[Counts, Counts], NDArray[np.float64]]
-
-
 class Histories:
     """Lengths, gaps, amounts, transitions and repeats of made histories beside those of the people.
 
@@ -141,7 +135,14 @@ class Histories:
             for name, log in (("taught", logs.taught), ("made", logs.made))
         )
         findings = [
-            _finding(one, params.resamples, derive(key, one.metric, one.target), design_note(comparison))
+            finding(
+                REPORT,
+                one,
+                params.resamples,
+                derive(key, one.metric, one.target),
+                NOBODY,
+                design_note(comparison),
+            )
             for one in (*_lengths(taught, made), *_columns(taught, made, logs))
         ]
         back = Figure.counted(unordered(logs.made, logs.time))
@@ -152,19 +153,20 @@ class Histories:
         ]
 
 
-def _lengths(taught: _Events, made: _Events) -> Iterator[_Measured]:
+def _lengths(taught: _Events, made: _Events) -> Iterator[Measured]:
     both = tuple(np.bincount(log.of) for log in (taught, made))
-    cuts = _cuts(*(part.astype(np.float64) for part in both))
-    one = tuple(np.eye(len(cuts) + 1)[np.searchsorted(cuts, part)] for part in both)
-    yield _Measured("histories.length_ks", "release", (one[0], one[1]), _kolmogorov)
+    ends = cuts(*(part.astype(np.float64) for part in both))
+    one = tuple(np.eye(len(ends) + 1)[np.searchsorted(ends, part)] for part in both)
+    people = (taught.people, made.people)
+    yield Measured("histories.length_ks", "release", people, [(one[0], one[1])], kolmogorov)
     sums = tuple(part.astype(np.float64)[:, None] for part in both)
-    yield _Measured("histories.mean_length", "release", (sums[0], sums[1]), _means_apart)
+    yield Measured("histories.mean_length", "release", people, [(sums[0], sums[1])], means_apart)
     gaps = [log.at[log.later] - log.at[log.later - 1] for log in (taught, made)]
     yield _of_numbers("histories.gap_ks", "release", (taught, made), gaps, [taught.later, made.later])
 
 
-def _columns(taught: _Events, made: _Events, logs: Logs) -> Iterator[_Measured]:
-    both = (taught, made)
+def _columns(taught: _Events, made: _Events, logs: Logs) -> Iterator[Measured]:
+    both, people = (taught, made), (taught.people, made.people)
     for name in logs.amounts:
         values = [log.table[name].cast(pl.Float64).fill_null(math.nan).to_numpy() for log in both]
         known = [np.flatnonzero(~np.isnan(part)) for part in values]
@@ -175,10 +177,10 @@ def _columns(taught: _Events, made: _Events, logs: Logs) -> Iterator[_Measured]:
         pairs = []
         for log, part in zip(both, codes, strict=True):
             pairs.append(log.counted(part[log.later - 1] * width + part[log.later], log.later, width**2))
-        yield _Measured("histories.transitions_tv", name, (pairs[0], pairs[1]), _variation)
+        yield Measured("histories.transitions_tv", name, people, [(pairs[0], pairs[1])], variation)
         if logs.items:
             again = [log.counted(_again(log, name), log.later, 2) for log in both]
-            yield _Measured("histories.repeats", name, (again[0], again[1]), _variation)
+            yield Measured("histories.repeats", name, people, [(again[0], again[1])], variation)
 
 
 def _of_numbers(
@@ -187,22 +189,13 @@ def _of_numbers(
     both: tuple[_Events, _Events],
     values: Sequence[NDArray[np.float64]],
     events: Sequence[NDArray[np.int64]],
-) -> _Measured:
-    cuts = _cuts(*values)
+) -> Measured:
+    ends = cuts(*values)
     taught, made = (
-        log.counted(np.searchsorted(cuts, part), at, len(cuts) + 1)
+        log.counted(np.searchsorted(ends, part), at, len(ends) + 1)
         for log, part, at in zip(both, values, events, strict=True)
     )
-    return _Measured(metric, target, (taught, made), _kolmogorov)
-
-
-def _cuts(*values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Up to which value each stretch goes; one a value where there are few."""
-    distinct = np.unique(np.concatenate(values))
-    if len(distinct) <= BINS:
-        return distinct
-    shares = np.arange(1, BINS // 2) / (BINS // 2)
-    return np.unique([np.quantile(part, shares, method="lower") for part in values if len(part)])
+    return Measured(metric, target, (both[0].people, both[1].people), [(taught, made)], kolmogorov)
 
 
 def _coded(
@@ -213,8 +206,8 @@ def _coded(
         values = [
             log.table[name].cast(pl.Float64).fill_null(0).fill_nan(0).to_numpy() for log in (taught, made)
         ]
-        cuts = np.unique(np.quantile(values[0], np.arange(1, DECILES) / DECILES))
-        return [np.searchsorted(cuts, part) for part in values], len(cuts) + 1
+        ends = np.unique(np.quantile(values[0], np.arange(1, DECILES) / DECILES))
+        return [np.searchsorted(ends, part) for part in values], len(ends) + 1
     texts = [log.table[name].cast(pl.String) for log in (taught, made)]
     counts = texts[0].alias("item").to_frame().group_by("item").len()
     top = counts.sort(["len", "item"], descending=[True, False])["item"].head(ITEMS)
@@ -240,43 +233,6 @@ def _again(log: _Events, name: str) -> NDArray[np.int64]:
     seen = pl.DataFrame({"of": log.of, "item": log.table[name]})
     before = seen.select(pl.int_range(pl.len()).over("of", "item") > 0).to_series().to_numpy()
     return np.asarray(before[log.later], dtype=np.int64)
-
-
-def _shares(totals: Counts) -> Counts:
-    """Each row of totals as shares."""
-    return np.asarray(totals / np.maximum(totals.sum(axis=1, keepdims=True), np.finfo(float).tiny))
-
-
-def _kolmogorov(taught: Counts, made: Counts) -> NDArray[np.float64]:
-    apart = np.abs(np.cumsum(_shares(taught), axis=1) - np.cumsum(_shares(made), axis=1))
-    return np.asarray(apart.max(axis=1))
-
-
-def _variation(taught: Counts, made: Counts) -> NDArray[np.float64]:
-    return np.asarray(np.abs(_shares(taught) - _shares(made)).sum(axis=1) / 2)
-
-
-def _means_apart(taught: Counts, made: Counts) -> NDArray[np.float64]:
-    return np.asarray(np.abs(made / np.maximum(taught, np.finfo(float).tiny) - 1)[:, 0])
-
-
-def _finding(one: _Measured, resamples: int, key: bytes, note: str) -> Finding:
-    people = [len(side) for side in one.sides]
-    if not all(side.sum() for side in one.sides):
-        return REPORT.silent(one.metric, "no-power", NOBODY, target=one.target, n=people[0])
-
-    def totals(weights: Callable[[int], Counts]) -> list[Counts]:
-        # Per person of its side, so that sides of different size compare.
-        return [weights(place) @ side / len(side) for place, side in enumerate(one.sides)]
-
-    value = float(one.apart(*totals(lambda place: np.ones((1, people[place]))))[0])
-    drawn = [
-        np.concatenate(list(resample_counts(many, resamples, derive(key, str(place)))))
-        for place, many in enumerate(people)
-    ]
-    error = float(np.std(one.apart(*totals(lambda place: drawn[place]))))
-    figure = Figure(value, max(0.0, value - _Z * error), value + _Z * error)
-    return REPORT.measured(one.metric, figure, people[0], target=one.target, note=note)
 
 
 def _worst(findings: Sequence[Finding]) -> Iterator[Finding]:

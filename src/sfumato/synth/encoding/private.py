@@ -102,19 +102,15 @@ class Domain:
         return {"learned": unknown, "declared": [c.name for c in self.columns if not c.unknown]}
 
     def event(self, noise: float, delta: float) -> DpEvent:
-        """What :meth:`drawn` costs: Gaussians that are ``noise`` together, and the delta of the threshold."""
+        """What :meth:`drawn` costs: Gaussians that are ``noise`` together, and the delta of the threshold.
+
+        Raises:
+            InputError: ``usage``: infinite noise, and something must be learned.
+        """
         from dp_accounting import GaussianDpEvent, NoOpDpEvent
 
         from sfumato.dp.events import StatedDpEvent, composed
 
-        events: list[Any] = [GaussianDpEvent(each) for each in self._noises(noise) if math.isfinite(each)]
-        if self._texts:
-            events.append(StatedDpEvent(0.0, delta))
-        return composed(events) if events else NoOpDpEvent()
-
-    def drawn(self, table: pl.DataFrame, noise: float, delta: float) -> list[Coding]:
-        """The codings; the noise is drawn here, and must have been charged."""
-        first, second = self._noises(noise)
         if not math.isfinite(noise) and (self._texts or self._unbounded):
             column = next(column.name for column in self.columns if column.unknown)
             raise InputError(
@@ -123,6 +119,14 @@ class Domain:
                 where=column,
                 remedy="declare its bounds or categories, or set a domain_share above 0",
             )
+        events: list[Any] = [GaussianDpEvent(each) for each in self._noises(noise) if math.isfinite(each)]
+        if self._texts:
+            events.append(StatedDpEvent(0.0, delta))
+        return composed(events) if events else NoOpDpEvent()
+
+    def drawn(self, table: pl.DataFrame, noise: float, delta: float) -> list[Coding]:
+        """The codings; the noise is drawn here, and must have been charged."""
+        first, second = self._noises(noise)
         frame = table.select([present(table[column.name]) for column in self.columns])
         ends, values = self._first(frame, first, delta)
         return self._second(frame, second, ends, values)

@@ -218,6 +218,7 @@ class LanguageModel:
             optimizer="adam",
             average=1.0 - 20.0 / max(40, self._steps(private.size)),
             size=private.size,
+            subject=None if private.unit == "row" else range(len(coded.codes)),
             place="language-model",
             watch=None if progress is None else lambda at: progress("language-model", at.step, at.steps),
         )

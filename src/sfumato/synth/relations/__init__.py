@@ -1,5 +1,7 @@
 """Several tables of the same people, joined by keys: made anew together, every key leading to a made row.
 
+With a budget all tables together are bounded in what they tell of a person, with all of their rows.
+
 Rows of a person here have no order. Where it matters what came before what, there are
 :mod:`sfumato.synth.sequences`.
 """

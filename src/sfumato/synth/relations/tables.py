@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from sfumato.synth.encoding.encoder import Encoder
 from sfumato.synth.encoding.scales import dtype_document, dtype_restored
 from sfumato.synth.relations.context import following
 from sfumato.synth.relations.tree import Link
+from sfumato.synth.synthetic import Charged
 
 if TYPE_CHECKING:
     from sfumato.contracts import SynthesisModel
@@ -26,31 +28,40 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Naming:
-    """How made rows are called: whole numbers above ``above``, or ``prefix`` and a number.
-
-    Either is beyond all keys that there were.
-    """
+    """How made rows are called: whole numbers above ``above``, or ``prefix`` and a number."""
 
     dtype: pl.DataType
     above: int = 0
     prefix: str = ""
 
     @classmethod
-    def of(cls, keys: pl.Series, where: str) -> Naming:
-        """Names that none of the keys is."""
-        if keys.dtype.is_integer():
-            return cls(keys.dtype, 10 ** len(str(max(0, keys.max() or 0))))
-        if not isinstance(keys.dtype, pl.String | pl.Categorical):
+    def public(cls, dtype: pl.DataType, where: str) -> Naming:
+        """Names that follow from the type alone, from 1: one may be a key that there was, and is nobody's.
+
+        Raises:
+            InputError: ``column-values``: keys of this type are not made.
+        """
+        if dtype.is_integer():
+            return cls(dtype)
+        if not isinstance(dtype, pl.String | pl.Categorical):
             raise InputError(
                 "column-values",
                 "keys are whole numbers or text",
                 where=where,
                 remedy="write them as text",
             )
-        prefix, text = "synthetic-", keys.cast(pl.String)
+        return cls(dtype, 0, "synthetic-")
+
+    @classmethod
+    def of(cls, keys: pl.Series, where: str) -> Naming:
+        """Names that none of the keys is, beyond all of them."""
+        plain = cls.public(keys.dtype, where)
+        if not plain.prefix:
+            return replace(plain, above=10 ** len(str(max(0, keys.max() or 0))))
+        prefix, text = plain.prefix, keys.cast(pl.String)
         while text.str.starts_with(prefix).any():
-            prefix = f"synthetic-{prefix}"
-        return cls(keys.dtype, 0, prefix)
+            prefix = f"{plain.prefix}{prefix}"
+        return replace(plain, prefix=prefix)
 
     def names(self, rows: int, where: str) -> pl.Series:
         """So many names."""
@@ -74,7 +85,8 @@ class Part:
 
     The encoder's columns are first those of the parent's row by which this table's rows go (``context``, the
     places of the parent's fields; ``stand_ins``, which code each of theirs counts as here), then the table's
-    ``own``, then how many rows of each of the ``children`` hang on a row.
+    ``own``, then how many rows of each of the ``children`` hang on a row. Nobody made has more rows here than
+    ``reach``, where it was learned: how many ten people have.
     """
 
     name: str
@@ -87,22 +99,55 @@ class Part:
     stand_ins: tuple[tuple[int, ...], ...]
     encoder: Encoder
     model: SynthesisModel | None
+    reach: int | None = None
 
 
 @dataclass(frozen=True)
 class Made:
-    """New rows: as a table, as codes, and how many of each child's rows hang on each."""
+    """New rows without their keys: whose each is and on which row above it hangs, shape (rows,); their codes;
+    the values of their own columns; how many of each child's rows hang on each."""
 
-    rows: pl.DataFrame
+    whose: NDArray[np.int64]
+    parent: NDArray[np.int64]
     codes: NDArray[np.int32]
+    values: Mapping[str, pl.Series]
     children: Mapping[str, NDArray[np.int64]]
+
+    @classmethod
+    def of(cls, part: Part, people: int, made: Mapping[str, Made], random: np.random.Generator) -> Made:
+        """New rows of one table, after those of the one on which it hangs."""
+        whose = parent = np.arange(people)
+        given = np.zeros((people, 0), dtype=np.int32)
+        if part.link is not None:
+            above = made[part.link.to]
+            many = above.children[part.name]
+            many = many if part.reach is None else reaching(many, above.whose, part.reach)
+            parent = np.repeat(np.arange(len(above.codes)), many)
+            whose = above.whose[parent]
+            given = np.empty((len(parent), len(part.context)), dtype=np.int32)
+            for place, (field, stand_in) in enumerate(zip(part.context, part.stand_ins, strict=True)):
+                given[:, place] = np.array(stand_in, dtype=np.int32)[above.codes[parent, field]]
+        rows, fields = len(given), part.encoder.fields
+        codes = np.zeros((rows, len(fields)), dtype=np.int32)
+        if part.model is not None and rows:
+            codes = following(part.model, fields, given, random)
+        values = [
+            coding.decode(codes[:, place], random)
+            for place, coding in enumerate(part.encoder.columns)
+            if place >= len(part.context)
+        ]
+        counts = dict.fromkeys(part.children, np.zeros(rows, dtype=np.int64))
+        for child, series in zip(part.children, values[len(part.own) :], strict=False):
+            counts[child] = series.to_numpy()
+        return cls(whose, parent, codes, dict(zip(part.own, values, strict=False)), counts)
 
 
 @dataclass(frozen=True)
 class SyntheticTables:
     """Taught tables of the same people. Made by :func:`~sfumato.synth.relations.fit` or :func:`load`.
 
-    Nothing bounds what they tell of a person: they were not learned under differential privacy.
+    Without a budget nothing bounds what they tell of a person; with one, ``charged`` says what does. Making
+    rows costs nothing of it, however many they are.
     """
 
     method: str
@@ -111,6 +156,22 @@ class SyntheticTables:
     order: tuple[str, ...]
     facts: Mapping[str, Any]
     kinds: Mapping[str, Any]
+    charged: Charged | None = None
+
+    @property
+    def epsilon(self) -> float:
+        """The most that all tables together tell of a person, infinite without differential privacy."""
+        return math.inf if self.charged is None else self.charged.epsilon
+
+    @property
+    def delta(self) -> float:
+        """The delta of :attr:`epsilon`."""
+        return 0.0 if self.charged is None else self.charged.delta
+
+    @property
+    def event(self) -> Mapping[str, Any] | None:
+        """What was charged, as JSON (:mod:`sfumato.dp.events`); None without differential privacy."""
+        return None if self.charged is None else self.charged.event
 
     def sample(self, people: int, *, seed: int = 0, key: bytes | None = None) -> dict[str, Any]:
         """New tables about so many people, by name; the same seed or key gives the same.
@@ -125,10 +186,11 @@ class SyntheticTables:
             raise InputError("usage", "people are counted from 0")
         root = key if key is not None else derive(bytes(32), "rows", str(seed))
         made: dict[str, Made] = {}
+        frames = dict(self.public)
         for part in self.parts:
             random = generator(derive(root, "relations", part.name))
-            made[part.name] = _made(part, people, made, random)
-        frames = {**self.public, **{name: one.rows for name, one in made.items()}}
+            made[part.name] = Made.of(part, people, made, random)
+            frames[part.name] = _framed(part, made[part.name], frames)
         return {name: self._out(name, frames[name]) for name in self.order}
 
     def content(self) -> bytes:
@@ -157,6 +219,7 @@ class SyntheticTables:
                 "context": list(part.context),
                 "stand_ins": [list(each) for each in part.stand_ins],
                 "encoder": part.encoder.document(),
+                "reach": part.reach,
             }
             parts.append(said)
         whole = {
@@ -165,6 +228,7 @@ class SyntheticTables:
             "public": {name: _said(table) for name, table in self.public.items()},
             "order": list(self.order),
             "facts": dict(self.facts),
+            "charged": None if self.charged is None else asdict(self.charged),
         }
         return saved.content(arrays, whole)
 
@@ -189,47 +253,26 @@ def load(path: str | Path) -> SyntheticTables:
         parts = tuple(_part(said, place, arrays, kind) for place, said in enumerate(document["relations"]))
         public = {name: _restored(said) for name, said in document["public"].items()}
         order = tuple(document["order"])
-        return SyntheticTables(document["method"], parts, public, order, document["facts"], {})
+        charged = None if document["charged"] is None else Charged(**document["charged"])
+        return SyntheticTables(document["method"], parts, public, order, document["facts"], {}, charged)
     except (KeyError, TypeError, ValueError, AttributeError, pl.exceptions.PolarsError):
         raise InputError(
             "source-unreadable", "not tables that sfumato learned and saved", where=str(path)
         ) from None
 
 
-def _made(part: Part, people: int, made: Mapping[str, Made], random: np.random.Generator) -> Made:
-    """New rows of one table, after those of the one on which it hangs."""
-    columns: dict[str, pl.Series] = {}
-    given = np.zeros((people, 0), dtype=np.int32)
-    if part.link is not None:
-        above = made[part.link.to]
-        parent = np.repeat(np.arange(above.rows.height), above.children[part.name])
-        columns[part.link.column] = (
-            above.rows[part.link.other].gather(parent).cast(part.schema[part.link.column])
-        )
-        given = np.empty((len(parent), len(part.context)), dtype=np.int32)
-        for place, (field, stand_in) in enumerate(zip(part.context, part.stand_ins, strict=True)):
-            given[:, place] = np.array(stand_in, dtype=np.int32)[above.codes[parent, field]]
-    rows, fields = len(given), part.encoder.fields
-    codes = np.zeros((rows, len(fields)), dtype=np.int32)
-    if part.model is not None and rows:
-        codes = following(part.model, fields, given, random)
-    values = [
-        coding.decode(codes[:, place], random)
-        for place, coding in enumerate(part.encoder.columns)
-        if place >= len(part.context)
-    ]
-    for name, series in zip(part.own, values, strict=False):
-        columns[name] = series.cast(part.schema[name])
-    counts = dict.fromkeys(part.children, np.zeros(rows, dtype=np.int64))
-    for child, series in zip(part.children, values[len(part.own) :], strict=False):
-        counts[child] = series.to_numpy()
-    for name, naming in part.naming.items():
-        # A key that is its parent's has that one's name.
-        columns.setdefault(name, naming.names(rows, f"{part.name}.{name}"))
+def _framed(part: Part, made: Made, frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """The table of new rows, with their keys."""
     # A table that was empty stays so, and nothing was learned of its columns.
-    empty = {name: pl.Series(name, [], dtype=dtype) for name, dtype in part.schema.items()}
-    frame = pl.DataFrame([{**empty, **columns}[name].alias(name) for name in part.schema])
-    return Made(frame, codes, counts)
+    columns = {name: pl.Series(name, [], dtype=dtype) for name, dtype in part.schema.items()}
+    columns |= {name: series.cast(part.schema[name]) for name, series in made.values.items()}
+    for name, naming in part.naming.items():
+        columns[name] = naming.names(len(made.codes), f"{part.name}.{name}")
+    if part.link is not None:
+        # A key that is its parent's has that one's name.
+        above = frames[part.link.to][part.link.other]
+        columns[part.link.column] = above.gather(made.parent).cast(part.schema[part.link.column])
+    return pl.DataFrame([columns[name].alias(name) for name in part.schema])
 
 
 def _part(said: Mapping[str, Any], place: int, arrays: Mapping[str, NDArray[Any]], kind: type[Any]) -> Part:
@@ -255,7 +298,25 @@ def _part(said: Mapping[str, Any], place: int, arrays: Mapping[str, NDArray[Any]
         tuple(tuple(each) for each in said["stand_ins"]),
         encoder,
         model,
+        said["reach"],
     )
+
+
+def reaching(many: NDArray[np.int64], whose: NDArray[np.int64], reach: int) -> NDArray[np.int64]:
+    """How many rows hang on each row above if nobody has more than ``reach``: the last ones are left out.
+
+    Args:
+        many: how many were drawn, shape (rows above,).
+        whose: whose the rows above are, shape (rows above,), ascending.
+
+    >>> reaching(np.array([3, 4, 1, 9]), np.array([0, 0, 0, 1]), 5).tolist()
+    [3, 2, 0, 5]
+    """
+    before = np.cumsum(many) - many
+    first = np.flatnonzero(np.diff(whose, prepend=-1))
+    before -= np.repeat(before[first], np.diff(np.append(first, len(whose))))
+    left: NDArray[np.int64] = np.clip(reach - before, 0, many)
+    return left
 
 
 def _said(table: pl.DataFrame) -> dict[str, Any]:
