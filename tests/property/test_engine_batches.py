@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from sfumato.core.errors import InputError
 from sfumato.core.keyed import derive
-from sfumato.pipeline.fitting import Fitted, fit
+from sfumato.pipeline.fitted import Fitted
+from sfumato.pipeline.fitting import fit
 from sfumato.pipeline.snapshot import IDENTITY, Snapshot
 from sfumato.policy.load import policy_from
 from sfumato.project import Project

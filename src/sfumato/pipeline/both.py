@@ -23,7 +23,7 @@ from sfumato.evidence.attacks.controls import badness
 from sfumato.evidence.columns import attack_columns, factual_columns
 from sfumato.pipeline.composing import LABEL, LEAST_CLASS, People, number, numbered, sensitive_forms
 from sfumato.pipeline.earlier import PSEUDONYM_ID, ROW_ID, UNIT_ID, spaces_of
-from sfumato.pipeline.fitting import Fitted
+from sfumato.pipeline.fitted import Fitted
 from sfumato.pipeline.histories import history_of
 from sfumato.pipeline.snapshot import UNIT
 from sfumato.pipeline.together import Before, Lesson

@@ -17,7 +17,8 @@ from sfumato.core.keyed import derive
 from sfumato.core.values import Finding
 from sfumato.evidence.made import laid_beside
 from sfumato.evidence.run import measure
-from sfumato.pipeline.fitting import Fitted, fit
+from sfumato.pipeline.fitted import Fitted
+from sfumato.pipeline.fitting import fit
 from sfumato.pipeline.histories import compare_histories, history_of
 from sfumato.pipeline.methods.task import positions
 from sfumato.pipeline.population import population_counter

@@ -43,7 +43,7 @@ from sfumato.pipeline.earlier import PSEUDONYM_ID as _PSEUDONYM
 from sfumato.pipeline.earlier import ROW_ID as _ROW
 from sfumato.pipeline.earlier import UNIT_ID as _UNIT
 from sfumato.pipeline.earlier import made, spaces_of
-from sfumato.pipeline.fitting import Fitted
+from sfumato.pipeline.fitted import Fitted
 from sfumato.pipeline.methods.task import Scale, coded, looked_at, models_of
 from sfumato.pipeline.snapshot import UNIT, part_of
 from sfumato.policy.model import Anonymity

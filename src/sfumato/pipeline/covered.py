@@ -17,7 +17,7 @@ from sfumato.contracts import ROW, Comparison
 from sfumato.evidence.attacks.composition import ABSENT
 from sfumato.evidence.attacks.composition_labels import Shown
 from sfumato.evidence.overlap import blocks, covered, numbered
-from sfumato.pipeline.fitting import Fitted
+from sfumato.pipeline.fitted import Fitted
 
 #: The columns of what is kept that have the number of each row's own value.
 VALUE = "value "

@@ -8,7 +8,7 @@ from sfumato.core.errors import InputError
 from sfumato.core.keyed import derive
 from sfumato.core.values import Step
 from sfumato.evidence.columns import PSEUDONYMIZE
-from sfumato.pipeline.fitting import Fitted
+from sfumato.pipeline.fitted import Fitted
 from sfumato.pipeline.snapshot import Snapshot
 from sfumato.project.ledger import Made
 from sfumato.release.custody import commit

@@ -19,7 +19,7 @@ from sfumato.contracts import PERSON, ROW, Comparison, Logs, nobody
 from sfumato.core.errors import InputError
 from sfumato.core.keyed import derive, generator
 from sfumato.evidence.histories import compared
-from sfumato.pipeline.fitting import Fitted
+from sfumato.pipeline.fitted import Fitted
 from sfumato.pipeline.snapshot import UNIT
 from sfumato.policy.histories import History, window_of
 from sfumato.policy.synthetic import Synthesis

@@ -24,7 +24,7 @@ from sfumato.evidence.attacks.composition import REPORT as COMPOSITION
 from sfumato.evidence.images.judging import MOST, judge_images
 from sfumato.evidence.images.pictures import Pictures
 from sfumato.evidence.images.repeating import repeating
-from sfumato.pipeline.fitting import Fitted
+from sfumato.pipeline.fitted import Fitted
 from sfumato.pipeline.histories import Size
 from sfumato.pipeline.scans import Scans
 from sfumato.pipeline.snapshot import UNIT

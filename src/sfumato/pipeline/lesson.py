@@ -14,7 +14,7 @@ from sfumato.core.keyed import derive
 from sfumato.core.values import PrivatePlan, SynthesisPlan
 from sfumato.pipeline import private
 from sfumato.pipeline.asked import at_most
-from sfumato.pipeline.fitting import Fitted
+from sfumato.pipeline.fitted import Fitted
 from sfumato.pipeline.histories import TaughtHistories, history_of, people_in, teach_histories
 from sfumato.pipeline.images import Seen, TaughtImages, images_of, teach_images
 from sfumato.pipeline.outcome import Watch

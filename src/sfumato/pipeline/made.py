@@ -25,7 +25,7 @@ from sfumato.pipeline import both, private
 from sfumato.pipeline.comparing import PeopleAtRisk, compare_made, evidence
 from sfumato.pipeline.composing import People
 from sfumato.pipeline.earlier import refuse_newer, taken_back
-from sfumato.pipeline.fitting import Fitted
+from sfumato.pipeline.fitted import Fitted
 from sfumato.pipeline.histories import history_of
 from sfumato.pipeline.images import (
     Seen,

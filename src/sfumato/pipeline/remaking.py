@@ -13,7 +13,7 @@ import polars as pl
 
 from sfumato.contracts import ROW
 from sfumato.core.values import Inventory
-from sfumato.pipeline.fitting import Fitted
+from sfumato.pipeline.fitted import Fitted
 from sfumato.pipeline.lesson import learned, lesson_of, rows_made
 from sfumato.pipeline.snapshot import Snapshot
 from sfumato.policy.measured import Evidence, Holdout

@@ -19,7 +19,8 @@ from sfumato.engines.sources import FileSource
 from sfumato.evidence.attacks.external import link_register
 from sfumato.evidence.images.judging import RISKS
 from sfumato.pipeline.comparing import compare, compare_made, counted, evidence
-from sfumato.pipeline.fitting import Fitted, fit
+from sfumato.pipeline.fitted import Fitted
+from sfumato.pipeline.fitting import fit
 from sfumato.pipeline.images import Seen, images_of, judge, read_images
 from sfumato.pipeline.lesson import taught_by
 from sfumato.pipeline.outcome import Watch

@@ -17,7 +17,7 @@ from sfumato.contracts import PERSON, ROW, Comparison, Tables, column_of, nobody
 from sfumato.core.keyed import derive
 from sfumato.core.values import SynthesisPlan
 from sfumato.evidence.tables import compared
-from sfumato.pipeline.fitting import Fitted
+from sfumato.pipeline.fitted import Fitted
 from sfumato.pipeline.snapshot import UNIT
 from sfumato.policy.synthetic import Synthesis
 

@@ -24,7 +24,7 @@ from sfumato.evidence.images.pictures import SPACES
 from sfumato.evidence.run import measure
 from sfumato.pipeline.comparing import compare_made
 from sfumato.pipeline.earlier import earlier_releases, made, spaces_of
-from sfumato.pipeline.fitting import Fitted
+from sfumato.pipeline.fitted import Fitted
 from sfumato.pipeline.histories import history_of
 from sfumato.pipeline.images import Seen, images_of, repeated_together
 from sfumato.pipeline.tables import compare_tables, each_table, makes_tables

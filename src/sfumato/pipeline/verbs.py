@@ -20,7 +20,8 @@ from sfumato.inventory import take_inventory
 from sfumato.pipeline import both, composing, made, private
 from sfumato.pipeline.comparing import PeopleAtRisk, compare, evidence
 from sfumato.pipeline.earlier import earlier_releases, refuse_newer, taken_back
-from sfumato.pipeline.fitting import Fitted, fit
+from sfumato.pipeline.fitted import Fitted
+from sfumato.pipeline.fitting import fit
 from sfumato.pipeline.meanings import meanings
 from sfumato.pipeline.outcome import Outcome, Watch
 from sfumato.pipeline.recheck import check_again, check_baskets, check_people_again

@@ -13,7 +13,7 @@ from sfumato.core.errors import InputError
 from sfumato.engines.local import LocalEngine
 from sfumato.engines.sources import FileSource
 from sfumato.pipeline.comparing import counted
-from sfumato.pipeline.fitting import Fitted
+from sfumato.pipeline.fitted import Fitted
 from sfumato.release.account import DataFile
 
 

@@ -11,7 +11,7 @@ import polars as pl
 from sfumato.contracts import ROW
 from sfumato.core.keyed import derive
 from sfumato.engines.local import LocalEngine
-from sfumato.pipeline.fitting import Fitted
+from sfumato.pipeline.fitted import Fitted
 from sfumato.pipeline.tables import each_table, named_by
 from sfumato.pipeline.written import read_back
 

@@ -26,7 +26,8 @@ from sfumato.evidence.estimators import Taught
 from sfumato.evidence.guarantee import guarantee
 from sfumato.evidence.learners import share_learners
 from sfumato.pipeline.comparing import compare, compare_made, counted, evidence
-from sfumato.pipeline.fitting import Fitted, fit
+from sfumato.pipeline.fitted import Fitted
+from sfumato.pipeline.fitting import fit
 from sfumato.pipeline.lesson import learned, lesson_of, rows_made, tables_made, taught_by
 from sfumato.pipeline.snapshot import UNIT, Snapshot, part_of
 from sfumato.pipeline.tables import TaughtTables, compare_tables, makes_tables
