@@ -300,3 +300,15 @@ def test_probes_of_rows_run_on_people_with_tables() -> None:
     assert not [(one.metric, one.note) for one in found if one.status == "error"]
     sources_of = {one.source for one in found if one.status == "measured"}
     assert sources_of >= {"copies", "relations", "learning", "tables", *asked}
+
+
+def test_who_knows_a_column_knows_all_that_a_person_has_of_it() -> None:
+    context = {"release": "partner", "attackers": [{"knows": ["purchases.spent"], "source": "a bank"}]}
+    people = shop(40, 1)
+    found = comparison(of(people, shop(40, 2), shop(40, 3)), context=context).context
+    assert found is not None
+    (attacker,) = found["attackers"]
+    assert (found["release"], attacker["source"]) == ("partner", "a bank")
+    wanted = [name for name, source in sources(people, "customers").items() if source == "purchases.spent"]
+    assert attacker["knows"] == wanted
+    assert len(wanted) == SHOWN + 1

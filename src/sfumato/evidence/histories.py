@@ -17,7 +17,7 @@ import polars as pl
 
 from sfumato.contracts import PERSON, Comparison, Logs
 from sfumato.core.values import Inventory, Plan
-from sfumato.evidence.persons import compared_people, inventory_of, steps_of
+from sfumato.evidence.persons import compared_people, inventory_of
 
 #: The events of a history that have columns of their own.
 SHOWN = 8
@@ -136,8 +136,8 @@ def compared(logs: Logs, inventory: Inventory, plan: Plan, key: bytes, most: int
     known = [coming(log, logs, target) for log in (logs.taught, logs.made, logs.others)]
     whole = inventory_of(every[0].drop(PERSON), of, inventory)
     foretold = inventory_of(known[0].drop(PERSON), {}, inventory, target)
-    steps = steps_of(plan, {name: source or logs.time for name, source in of.items()})
-    return compared_people(every, known, (whole, foretold), plan, steps, key, most, logs=logs, **more)
+    dated = {name: source or logs.time for name, source in of.items()}
+    return compared_people(every, known, (whole, foretold), plan, dated, key, most, logs=logs, **more)
 
 
 def unordered(log: pl.DataFrame, time: str) -> float:

@@ -25,9 +25,10 @@ def compared_people(
     known: Sides,
     inventories: tuple[Inventory, Inventory],
     plan: Plan,
-    steps: tuple[Step, ...],
+    of: Mapping[str, str | None],
     key: bytes,
     most: int,
+    context: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> Comparison:
     """The comparison of made people with those who taught, and with others.
@@ -36,8 +37,9 @@ def compared_people(
         every: one row of each person, in the terms of the release.
         known: what learners are judged on, a row of each person in the same order.
         inventories: of either.
-        plan: of the columns that were learned from; ``steps`` are those of ``every``.
+        plan: of the columns that were learned from, which ``of`` has for each of ``every``.
         most: so many people of each kind are looked at by probes that need them one by one.
+        context: who might attack, by the columns that were learned from.
         more: of :class:`Comparison`.
     """
     chosen = [
@@ -56,7 +58,7 @@ def compared_people(
         return {**parts, "inventory": told}
 
     comparison = Comparison(
-        plan=plan.model_copy(update={"steps": steps, **counts}),
+        plan=plan.model_copy(update={"steps": _steps(plan, of), **counts}),
         describe=lambda people: people,
         count=_counter(written),
         count_original=_counter(everybody),
@@ -65,12 +67,22 @@ def compared_people(
         key=derive(key, "probes"),
         design="holdout" if every[2].height else "none",
         made=True,
+        context=_knowing(context or {}, of),
         **{**side(every, inventories[0]), **more},
     )
     return replace(comparison, foretelling=replace(comparison, **side(known, inventories[1])))
 
 
-def steps_of(plan: Plan, of: Mapping[str, str | None]) -> tuple[Step, ...]:
+def _knowing(context: Mapping[str, Any], of: Mapping[str, str | None]) -> dict[str, Any]:
+    """Who might attack: whoever knows a column knows all that a row of people has of it."""
+    attackers = [
+        {**one, "knows": [name for name, source in of.items() if source in one.get("knows", ())]}
+        for one in context.get("attackers") or ()
+    ]
+    return {**context, "attackers": attackers}
+
+
+def _steps(plan: Plan, of: Mapping[str, str | None]) -> tuple[Step, ...]:
     """A plan's steps for the columns of people, by the column that each is of."""
     return tuple(
         step.model_copy(update={"column": name, "state": {}})

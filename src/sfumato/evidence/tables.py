@@ -17,7 +17,7 @@ import polars as pl
 
 from sfumato.contracts import PERSON, Comparison, Tables, column_of
 from sfumato.core.values import Inventory, Plan
-from sfumato.evidence.persons import compared_people, inventory_of, steps_of
+from sfumato.evidence.persons import compared_people, inventory_of
 
 #: The rows of a person in each table that have columns of their own.
 SHOWN = 4
@@ -127,9 +127,7 @@ def compared(
     target = inventory.target if inventory.target in columns_of(tables.taught[people]) else None
     whole = inventory_of(every[0].drop(PERSON), of, inventory, target)
     summed = inventory_of(known[0].drop(PERSON), known_of, inventory, target)
-    return compared_people(
-        every, known, (whole, summed), plan, steps_of(plan, of), key, most, tables=tables, **more
-    )
+    return compared_people(every, known, (whole, summed), plan, of, key, most, tables=tables, **more)
 
 
 def alike(tables: Tables) -> Tables:

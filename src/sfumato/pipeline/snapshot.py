@@ -207,7 +207,7 @@ class Snapshot:
     def _files(self) -> tuple[tuple[int, int, int] | None, ...]:
         """What each file of the source is known by without reading it, None where it is gone."""
         found: list[tuple[int, int, int] | None] = []
-        for path in self._paths():
+        for path in self.paths():
             try:
                 about = path.stat()
                 found.append((about.st_ino, about.st_size, about.st_mtime_ns))
@@ -215,11 +215,11 @@ class Snapshot:
                 found.append(None)
         return tuple(found)
 
-    def _paths(self) -> Iterator[Path]:
+    def paths(self) -> Iterator[Path]:
         """Every file of the source."""
         yield from () if isinstance(self.source, pl.DataFrame) else self.source.paths
         for table in self.below.values():
-            yield from table._paths()
+            yield from table.paths()
 
     def _digest_now(self, others: Sequence[str]) -> str:
         """The digest of the source as it is now, and of what belongs to it."""

@@ -247,9 +247,7 @@ def _tables(fitted: Fitted, people: PeopleAtRisk) -> dict[str, bytes]:
 
 def _refuse_source_inside(snapshot: Snapshot, folder: Path) -> None:
     """The source is never written to, also where it is an earlier release that the new one would replace."""
-    if not isinstance(snapshot.source, FileSource):
-        return
-    for path in snapshot.source.paths:
+    for path in snapshot.paths():
         if (folder / RELEASE).resolve() in path.resolve().parents:
             raise InputError(
                 "output-exists",
