@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from sfumato.synth.language import weights
+from sfumato.synth.language.attention import numbered
+from sfumato.synth.language.pairs import MOST_SCORE, FirstAttention
 from sfumato.synth.language.reading import AnyModel, NeoX, Reader, reader
 from sfumato.synth.language.writing import Writer
 
@@ -64,6 +66,30 @@ def test_the_small_model_has_the_quick_reader() -> None:
     beside_each_other = neox(16, 1, 2)
     beside_each_other.config.use_parallel_residual = False
     assert isinstance(reader(beside_each_other, 9), AnyModel)
+
+
+def test_a_model_whose_scores_are_too_large_for_sums_of_exponentials_is_read_plainly() -> None:
+    import torch
+
+    network = neox(16, 1, 2)
+    with torch.no_grad():
+        network.gpt_neox.layers[0].attention.query_key_value.weight.mul_(40)
+    assert isinstance(reader(network, 64), AnyModel)
+    walk(network, reader(network, 64), False, 0)
+
+
+def test_large_scores_are_read_quickly_as_long_as_they_can_be() -> None:
+    """Rows whose largest scores lie far from each other."""
+    import torch
+
+    network = neox(16, 1, 2)
+    scale = (0.99 * MOST_SCORE / NeoX(network, 64).most_score) ** 0.5
+    with torch.no_grad():
+        projected = network.gpt_neox.layers[0].attention.query_key_value
+        for one in (projected.weight, projected.bias):
+            one.unflatten(0, (2, 3, -1))[:, :2].mul_(scale)
+    assert isinstance(reader(network, 64), NeoX)
+    walk(network, reader(network, 64), False, 0)
 
 
 @pytest.mark.parametrize("ragged", [False, True])
@@ -137,6 +163,24 @@ def test_a_reader_that_takes_rows_for_others_is_caught(monkeypatch: pytest.Monke
     monkeypatch.setattr(NeoX, "split", lambda self, parents, split=NeoX.split: split(self, parents.flip(0)))
     with pytest.raises(AssertionError):
         test_chances_are_those_of_the_model_step_by_step(neox(24, 3, 3), False)
+
+
+def test_pairs_of_a_first_layer_that_are_taken_for_others_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        FirstAttention, "split", lambda self, parents: setattr(self, "_own", self._own[parents * 0])
+    )
+    with pytest.raises(AssertionError):
+        test_chances_are_those_of_the_model_step_by_step(neox(24, 3, 3), False)
+
+
+@pytest.mark.parametrize("distinct", [1, 7, 5000, 2**40])
+def test_keys_are_numbered_as_they_come(distinct: int) -> None:
+    keys = np.random.default_rng(0).integers(0, distinct, 3000)
+    numbers, firsts = numbered(keys)
+    met: dict[int, int] = {}
+    assert numbers.tolist() == [met.setdefault(key, len(met)) for key in keys.tolist()]
+    assert firsts.tolist() == [keys.tolist().index(key) for key in met]
+    assert [len(one) for one in numbered(keys[:0])] == [0, 0]
 
 
 def test_tokens_are_drawn_by_their_chances_and_none_that_is_forbidden() -> None:

@@ -156,17 +156,76 @@ def chosen(
     shares: NDArray[np.float32], which: NDArray[np.int64], uniform: NDArray[np.float64]
 ) -> NDArray[np.int64]:  # pragma: no cover - compiled
     """For each of ``which`` columns of shares one of the rows, by shares that need not add up to one."""
-    total = np.zeros(len(which))
+    total = np.zeros(shares.shape[1])
     for line in shares:
-        for row in range(len(which)):
-            total[row] += line[which[row]]
-    found = np.zeros(len(which), dtype=np.int64)
-    heap = np.zeros(len(which))
+        for column in range(len(total)):
+            total[column] += line[column]
+    found, heap, wanted = np.zeros(len(which), dtype=np.int64), np.zeros(len(which)), np.empty(len(which))
     for row in range(len(which)):
         # Below the sum, even by rounding: else the last would be drawn, which may be forbidden.
-        total[row] = min(uniform[row] * total[row], np.nextafter(total[row], 0.0))
+        most = total[which[row]]
+        wanted[row] = min(uniform[row] * most, np.nextafter(most, 0.0))
     for line in shares:
         for row in range(len(which)):
             heap[row] += line[which[row]]
-            found[row] += heap[row] <= total[row]
+            found[row] += heap[row] <= wanted[row]
     return found
+
+
+@njit(cache=True)
+def numbered(
+    keys: NDArray[np.int64],
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:  # pragma: no cover - compiled
+    """For each key the number of its like, counted from 0 as they come, and where each of them is first."""
+    bits = 4
+    while (1 << bits) < 2 * len(keys):
+        bits += 1
+    room = np.full(1 << bits, -1, dtype=np.int32)
+    last, shift = np.uint64((1 << bits) - 1), np.uint64(64 - bits)
+    numbers, firsts = np.empty(len(keys), dtype=np.int32), np.empty(len(keys), dtype=np.int64)
+    count = 0
+    for place in range(len(keys)):
+        # Multiplicative hashing (Knuth 1973), and the next free place.
+        at = (np.uint64(keys[place]) * np.uint64(0x9E3779B97F4A7C15)) >> shift
+        while room[at] >= 0 and keys[firsts[room[at]]] != keys[place]:
+            at = (at + np.uint64(1)) & last
+        if room[at] < 0:
+            room[at], firsts[count] = count, place
+            count += 1
+        numbers[place] = room[at]
+    return numbers, firsts[:count]
+
+
+@njit(cache=True, fastmath={"contract", "reassoc", "nsz"})
+def weighted(
+    met: NDArray[np.float32],
+    heads: int,
+    asking: NDArray[np.int32],
+    asked: NDArray[np.int32],
+    places: NDArray[np.int64],
+    found: NDArray[np.float32],
+) -> None:  # pragma: no cover - compiled
+    """Add for each pair the values, by the exponentials of the products of query and key, to a row.
+
+    Args:
+        met: queries, keys and values, shape (met, three times the width).
+        asking: which of them asks, shape (pairs,).
+        asked: and which is asked.
+        places: the row that it is added to.
+        found: shape (rows, width).
+    """
+    width = met.shape[1] // 3
+    size = width // heads
+    products, weights = np.empty(width, dtype=np.float32), np.empty(width, dtype=np.float32)
+    for pair in range(len(asking)):
+        query, key = met[asking[pair], :width], met[asked[pair], width : 2 * width]
+        value, into = met[asked[pair], 2 * width :], found[places[pair]]
+        for part in range(width):
+            products[part] = query[part] * key[part]
+        for first in range(0, width, size):
+            score = np.float32(0)
+            for part in range(first, first + size):
+                score += products[part]
+            weights[first : first + size] = np.exp(score)
+        for part in range(width):
+            into[part] += weights[part] * value[part]

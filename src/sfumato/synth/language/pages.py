@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from sfumato.synth.coded import Coded
 from sfumato.synth.language import wording
 from sfumato.synth.language.spelling import Spelling, Tokens
+from sfumato.synth.language.tries import Trie
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,12 @@ class Script:
         """The script as JSON."""
         return asdict(self)
 
-    @property
+    @cached_property
+    def tries(self) -> tuple[Trie, ...]:
+        """What each field may say."""
+        return tuple(Trie.of(one) for one in self.values)
+
+    @cached_property
     def longest(self) -> int:
         """The most tokens of a row."""
         values = sum(

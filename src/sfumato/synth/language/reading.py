@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sfumato.synth.language.pairs import MOST_SCORE, FirstAttention
+
 #: The most weights of the embedding of a GPT-NeoX of which the first layer is worked out for each token.
 _MOST_TABLE = 2**22
 
@@ -47,7 +49,9 @@ def reader(network: Any, longest: int) -> Reader:
         and weights.numel() <= _MOST_TABLE
         and weights.device.type == "cpu"
     ):
-        return NeoX(network, longest)
+        quick = NeoX(network, longest)
+        if quick.most_score <= MOST_SCORE:
+            return quick
     return AnyModel(network)
 
 
@@ -91,10 +95,10 @@ class AnyModel:
 class NeoX:
     """A GPT-NeoX of few tokens on a CPU, whose layers take attention and perceptron side by side.
 
-    Such a perceptron sees nothing but what its layer is given: in the first layer all but attention hangs on
-    the token alone, and is worked out once for each. In the last layer only the last token asks. All numbers
-    stand in columns, one for each prefix. Norms differ in their weights alone, which are put into the weights
-    of what follows; biases are the weights of a one at the end of each column.
+    Such a perceptron sees nothing but what its layer is given: in the first layer it hangs on the token alone
+    and attention on pairs of tokens, and each is worked out once. In the last layer only the last token asks.
+    All numbers stand in columns, one for each prefix. Norms differ in their weights alone, which are put into
+    the weights of what follows; biases are the weights of a one at the end of each column.
     """
 
     def __init__(self, network: Any, longest: int) -> None:
@@ -106,20 +110,26 @@ class NeoX:
         self._width, self._heads = config.hidden_size, config.num_attention_heads
         self._least = config.layer_norm_eps
         with torch.inference_mode():
-            self._layers = [_Layer(one, self._heads) for one in body.layers]
+            first, *self._layers = [_Layer(one, self._heads) for one in body.layers]
             self._head = _after(body.final_layer_norm, head)
             embedded = body.embed_in.weight.T.contiguous()
-            states, self._beside = self._layers[0].of_token(embedded, self._normed(embedded))
-            self._keys, self._queries = states[self._width :].numpy(), states[: self._width].numpy()
             turns = body.rotary_emb(embedded, torch.arange(longest)[None])
-        self._turns = [np.ascontiguousarray(one[0].numpy().T) for one in turns]
+            self._turns = [np.ascontiguousarray(one[0].numpy().T) for one in turns]
+            given = self._normed(embedded)
+            self._first = FirstAttention(first.states(given).numpy(), self._turns)
+            self._dense, bias = first.dense[:, :-1].contiguous(), first.dense[:, -1:]
+            first.add_beside(given, embedded)
+            self._beside = (embedded + bias).numpy()
+        self.most_score = self._first.most_score
         self._longest = longest
         #: Memory of :attr:`_known` before and after a split; it is kept, for new memory costs time.
         self._rooms = [[np.empty(0, dtype=np.float32) for _ in self._layers] for _ in range(2)]
         self.restart()
 
     def restart(self) -> None:
-        #: Of each layer the keys and, after them, values, shape (places, twice the width, prefixes).
+        self._first.restart()
+        #: Of each layer but the first the keys and, after them, values, shape (places, twice the width,
+        #: prefixes).
         self._known = [self._room(layer, 1) for layer in range(len(self._layers))]
         #: Which tokens were there at all, shape (places, prefixes).
         self._there = np.zeros((self._longest, 1), dtype=bool)
@@ -135,6 +145,7 @@ class NeoX:
             new = self._room(layer, len(chosen))
             picked(old[: self._read].reshape(-1, old.shape[2]), chosen, new.reshape(-1, len(chosen)))
             self._known[layer] = new
+        self._first.split(chosen)
         self._there = self._there[:, chosen]
 
     def _room(self, layer: int, prefixes: int) -> NDArray[np.float32]:
@@ -190,28 +201,20 @@ class NeoX:
         if not self._all_there:
             positions = np.maximum(there.sum(axis=0) - 1, 0)
         size = width // self._heads
-        state: Any = None
+        state = torch.empty((width, len(tokens)))
+        picked(self._beside, tokens, state.numpy())
+        state.addmm_(self._dense, self._first.attended(tokens, positions, self._there[at]).T)
         for layer, known in zip(self._layers, self._known, strict=True):
-            answers = asks or layer is not self._layers[-1]
-            query = np.empty((width + 1, len(tokens)), dtype=np.float32)
-            if state is None:
-                picked(self._keys, tokens, known[at])
-                if answers:
-                    picked(self._queries, tokens, query)
-                    beside = np.empty((width, len(tokens)), dtype=np.float32)
-                    picked(self._beside, tokens, beside)
-                    state = torch.from_numpy(beside)
-            else:
-                given = self._normed(state)
-                layer.keys(given, known[at])
-                if answers:
-                    layer.queries(given, query[:width])
-                    layer.add_beside(given, state)
+            given = self._normed(state)
+            layer.keys(given, known[at])
             turn(known[at, :width], size, positions, *self._turns)
-            if answers:
+            if asks or layer is not self._layers[-1]:
+                query = np.empty((width + 1, len(tokens)), dtype=np.float32)
+                layer.queries(given, query[:width])
                 turn(query[:width], size, positions, *self._turns)
                 attended(query, known[: self._read], there, self._heads)
                 query[width] = 1
+                layer.add_beside(given, state)
                 state.addmm_(layer.dense, torch.from_numpy(query))
         return state
 
@@ -225,9 +228,10 @@ class _Layer:
         attention, mlp = layer.attention, layer.mlp
         width = attention.dense.weight.shape[0]
         states = _after(layer.input_layernorm, attention.query_key_value)
-        states = states.unflatten(0, (heads, 3, -1)).transpose(0, 1).reshape(3 * width, -1)
-        states[:width] *= attention.scaling
-        self._queries, self._keys = states[:width].contiguous(), states[width:].contiguous()
+        states = states.unflatten(0, (heads, 3, -1)).transpose(0, 1)
+        states[0] *= attention.scaling
+        self._heads = heads
+        self._queries, self._keys = states[0].flatten(0, 1), states[1:].flatten(0, 2)
         self._inner, self._act = _after(layer.post_attention_layernorm, mlp.dense_h_to_4h), mlp.act
         self._outer = mlp.dense_4h_to_h.weight
         bias = sum(
@@ -237,13 +241,11 @@ class _Layer:
         #: The weights of attention, and all that is added besides.
         self.dense = torch.cat([attention.dense.weight, bias[:, None]], 1)
 
-    def of_token(self, embedded: Any, given: Any) -> tuple[Any, NDArray[np.float32]]:
-        """What the first layer makes of each token alone: queries, keys and values; what is beside them."""
+    def states(self, given: Any) -> Any:
+        """Queries, keys and values of each head, shape (3, heads, size, prefixes)."""
         import torch
 
-        beside = embedded.clone()
-        self.add_beside(given, beside)
-        return torch.mm(torch.cat([self._queries, self._keys]), given), beside.numpy()
+        return torch.mm(torch.cat([self._queries, self._keys]), given).unflatten(0, (3, self._heads, -1))
 
     def keys(self, given: Any, into: NDArray[np.float32]) -> None:
         """Keys and, after them, values, shape (twice the width, prefixes)."""

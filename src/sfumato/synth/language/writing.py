@@ -127,7 +127,7 @@ def codes(
     freely and those that do not fit thrown away.
     """
     fixed = {place: one for place, one in given.items() if one.dtype != np.bool_}
-    tries = {place: Trie.of(one) for place, one in enumerate(script.values) if place not in fixed}
+    tries = {place: trie for place, trie in enumerate(script.tries) if place not in fixed}
     limited = {
         place: tries[place].towards(one.astype(np.bool_))
         for place, one in given.items()
@@ -205,7 +205,7 @@ def _write(
         logits = writer.ask(trie.asked).T / np.float32(temperature)
         uniform = random.random(writer.rows)
         edges = np.full(writer.rows, -1, dtype=np.int64)
-        for node in np.unique(at[at >= 0]):
+        for node in np.flatnonzero(np.bincount(at[at >= 0])):
             rows = np.flatnonzero(at == node)
             begin, end = trie.starts[node], trie.starts[node + 1]
             # Rows of one prefix stand at one node.
