@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import sfumato as sf
 from sfumato.core.values import Finding
 from sfumato.evidence.attacks import composition_labels
-from sfumato.evidence.attacks.composition import ABSENT, Joint, compose
+from sfumato.evidence.attacks.composition import Joint, compose
+from sfumato.evidence.attacks.composition_classes import ABSENT
 from sfumato.evidence.attacks.composition_labels import Shown, candidates, chances
 from sfumato.pipeline.composing import People
 from sfumato.pipeline.covered import _inside, _runs

@@ -13,15 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfumato.core.values import Finding
-from sfumato.evidence.attacks.composition import (
-    ABSENT,
-    Column,
-    Joint,
-    compose,
-    disclosed,
-    joint_classes,
-    subtracted,
-)
+from sfumato.evidence.attacks.composition import Column, Joint, compose
+from sfumato.evidence.attacks.composition_classes import ABSENT, disclosed, joint_classes, subtracted
 from sfumato.gate import COMPOSED, decide, loosened
 from sfumato.pipeline.composing import People, number
 from sfumato.policy.load import policy_from

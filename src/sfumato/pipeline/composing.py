@@ -24,17 +24,8 @@ from sfumato.classes.table import Units
 from sfumato.contracts import ROW, Comparison, nobody
 from sfumato.core.canonical import canonical_json
 from sfumato.core.values import Finding
-from sfumato.evidence.attacks.composition import (
-    ABSENT,
-    ASSUMES,
-    JOINED,
-    REPORT,
-    WORST,
-    Column,
-    Joint,
-    compose,
-    joint_classes,
-)
+from sfumato.evidence.attacks.composition import ASSUMES, JOINED, REPORT, WORST, Column, Joint, compose
+from sfumato.evidence.attacks.composition_classes import ABSENT, joint_classes
 from sfumato.evidence.attacks.composition_labels import Shown
 from sfumato.evidence.columns import attack_columns, factual_columns
 from sfumato.evidence.report import Figure

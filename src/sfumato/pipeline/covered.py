@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sfumato.contracts import ROW, Comparison
-from sfumato.evidence.attacks.composition import ABSENT
+from sfumato.evidence.attacks.composition_classes import ABSENT
 from sfumato.evidence.attacks.composition_labels import Shown
 from sfumato.evidence.overlap import blocks, covered, numbered
 from sfumato.pipeline.fitted import Fitted
