@@ -37,6 +37,7 @@ from benchmarks.synthesis import language as synthesis_language
 from benchmarks.synthesis import marginals as synthesis_marginals
 from benchmarks.synthesis import peers as synthesis_peers
 from benchmarks.synthesis import sequences as synthesis_sequences
+from benchmarks.synthesis import tables as synthesis_tables
 from benchmarks.synthesis import wide as synthesis_wide
 
 ALL = {
@@ -72,6 +73,7 @@ ALL = {
     "synthesis_marginals": synthesis_marginals.main,
     "synthesis_peers": synthesis_peers.main,
     "synthesis_wide": synthesis_wide.main,
+    "synthesis_tables": synthesis_tables.main,
 }
 
 
