@@ -3,8 +3,8 @@
 Two shops. CDNOW's log (Fader & Hardie 2001, as the package Lifetimes ships it) as two tables: 23,570
 customers with the month in which they first came, and what they bought. A simulated one as three: 6,000
 people, purchases that go by age and region, and what was in each. A policy is walked as ``sfumato run`` walks
-it, with .3 of the people held out; what these would be in the place of the made ones stands beside each figure
-as its floor. Means of three secrets.
+it, with .3 of the people held out; what these would be in the place of the made ones stands beside each
+figure as its floor. Means of three secrets.
 
 What is declared under differential privacy: the number of people, bounds of numbers, and most rows.
 """

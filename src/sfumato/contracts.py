@@ -300,15 +300,6 @@ class Tables:
     others: Mapping[str, pl.DataFrame]
 
 
-def column_of(table: str, column: str) -> str:
-    """What a column is called where columns of several tables stand side by side.
-
-    >>> column_of("purchases", "spent")
-    'purchases.spent'
-    """
-    return f"{table}.{column}"
-
-
 @dataclass(frozen=True)
 class Comparison:
     """What a probe sees: people before and after, people who were left out, and what the method says.

@@ -193,6 +193,15 @@ class PrivatePlan(Value):
     notices: tuple[str, ...] = ()
 
 
+def column_of(table: str, column: str) -> str:
+    """What a column is called where columns of several tables stand side by side.
+
+    >>> column_of("purchases", "spent")
+    'purchases.spent'
+    """
+    return f"{table}.{column}"
+
+
 class SynthesisPlan(Value):
     """New rows in the place of the people's own: who makes them, and what it learned.
 
@@ -230,7 +239,7 @@ class SynthesisPlan(Value):
     def names(self) -> tuple[str, ...]:
         """The columns of several tables that only name their rows, as the plan's steps call them."""
         return tuple(
-            f"{table}.{name}" if "of" in said else name
+            column_of(table, name) if "of" in said else name
             for table, said in self.tables.items()
             for name in said["names"]
         )

@@ -15,8 +15,8 @@ from typing import Any
 
 import polars as pl
 
-from sfumato.contracts import PERSON, Comparison, Tables, column_of
-from sfumato.core.values import Inventory, Plan
+from sfumato.contracts import PERSON, Comparison, Tables
+from sfumato.core.values import Inventory, Plan, column_of
 from sfumato.evidence.persons import compared_people, inventory_of
 
 #: The rows of a person in each table that have columns of their own.

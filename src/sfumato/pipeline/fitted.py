@@ -10,10 +10,10 @@ from typing import Any
 import polars as pl
 
 from sfumato.anonymity.partition.recoding import LocalRecoding
-from sfumato.contracts import ROW, Recoding, column_of
+from sfumato.contracts import ROW, Recoding
 from sfumato.core.canonical import canonical_json
 from sfumato.core.keyed import derive
-from sfumato.core.values import Plan, Step
+from sfumato.core.values import Plan, Step, column_of
 from sfumato.hierarchies.ladder import Ladder
 from sfumato.pipeline.methods.task import Anonymized
 from sfumato.pipeline.population import population_counter

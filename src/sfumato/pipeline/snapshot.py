@@ -16,11 +16,11 @@ from unicodedata import normalize
 import numpy as np
 import polars as pl
 
-from sfumato.contracts import ROW, column_of
+from sfumato.contracts import ROW
 from sfumato.core.canonical import canonical_json, commitment, sha256
 from sfumato.core.errors import InputError, nearest
 from sfumato.core.keyed import derive
-from sfumato.core.values import Inventory
+from sfumato.core.values import Inventory, column_of
 from sfumato.engines.local import DRAW, LocalEngine, drawn_by
 from sfumato.engines.sources import FileSource
 from sfumato.inventory import take_inventory

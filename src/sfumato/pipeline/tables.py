@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from sfumato.contracts import PERSON, ROW, Comparison, Tables, column_of, nobody
+from sfumato.contracts import PERSON, ROW, Comparison, Tables, nobody
 from sfumato.core.keyed import derive
-from sfumato.core.values import SynthesisPlan
+from sfumato.core.values import SynthesisPlan, column_of
 from sfumato.evidence.tables import compared
 from sfumato.pipeline.fitted import Fitted
 from sfumato.pipeline.snapshot import UNIT

@@ -11,9 +11,8 @@ from typing import Any
 
 import polars as pl
 
-from sfumato.contracts import column_of
 from sfumato.core.errors import InputError, Problem, nearest
-from sfumato.core.values import Inventory, Role
+from sfumato.core.values import Inventory, Role, column_of
 from sfumato.dp.queries import QUERIES
 from sfumato.evidence import UNGATED, probe
 from sfumato.evidence.attacks.composition import REPORT as COMPOSITION

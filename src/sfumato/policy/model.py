@@ -10,8 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from sfumato.contracts import column_of
-from sfumato.core.values import Role
+from sfumato.core.values import Role, column_of
 from sfumato.policy.histories import History
 from sfumato.policy.images import refuse_unfit
 from sfumato.policy.measured import Evidence, Threshold

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from sfumato.contracts import column_of
-from sfumato.core.values import Role
+from sfumato.core.values import Role, column_of
 from sfumato.engines.textfiles import SEPARATOR_WORDS, is_separator
 from sfumato.policy.parts import Name, Part, Section, Text
 from sfumato.policy.synthetic import Synthesis

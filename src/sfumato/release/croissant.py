@@ -12,9 +12,8 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from sfumato.contracts import column_of
 from sfumato.core.canonical import canonical_json, sha256
-from sfumato.core.values import Role
+from sfumato.core.values import Role, column_of
 from sfumato.release.account import Account, DataFile
 from sfumato.release.facts import facts
 from sfumato.release.layout import DATA

@@ -21,9 +21,9 @@ import polars as pl
 from pydantic import Field
 
 from sfumato import contracts
-from sfumato.contracts import PERSON, Comparison, Tables, column_of
+from sfumato.contracts import PERSON, Comparison, Tables
 from sfumato.core.keyed import derive
-from sfumato.core.values import Finding
+from sfumato.core.values import Finding, column_of
 from sfumato.evidence.attacks.controls import NO_EVIDENCE, TIE, badness, overlaps, without_control
 from sfumato.evidence.attacks.near_repeats import NearRepeats
 from sfumato.evidence.attacks.repeats import Found, Repeats

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sfumato import contracts
-from sfumato.contracts import PERSON, Comparison, Tables, column_of
+from sfumato.contracts import PERSON, Comparison, Tables
 from sfumato.core.keyed import derive, generator
-from sfumato.core.values import Finding
+from sfumato.core.values import Finding, column_of
 from sfumato.evidence.features import BINS, LabelBins, NumberBins, numbers
 from sfumato.evidence.report import Metric, Report, design_note
 from sfumato.evidence.tables import Side, below, columns_of

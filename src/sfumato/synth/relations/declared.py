@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from sfumato.core.errors import InputError, nearest
+from sfumato.core.values import column_of
 from sfumato.synth.coded import Field
 from sfumato.synth.encoding.private import Declared
 from sfumato.synth.fitting import public_fields
@@ -93,7 +94,7 @@ def layouts(tables: Mapping[str, pl.DataFrame], tree: Tree, said: Said, context:
         children = tree.children(name)
         keys = {each.column: each for each in tree.lookups.get(name, ())}
         schema = {
-            coded_name(name, column): pl.String() if column in keys else tables[name].schema[column]
+            column_of(name, column): pl.String() if column in keys else tables[name].schema[column]
             for column in own
         }
         schema |= {count_name(name, child): pl.Int64() for child in children}
@@ -117,11 +118,6 @@ def columns_of(table: pl.DataFrame, tree: Tree, name: str) -> tuple[str, ...]:
     return tuple(column for column in table.columns if column not in names)
 
 
-def coded_name(table: str, column: str) -> str:
-    """What the coding of a column is called."""
-    return f"{table}.{column}"
-
-
 def count_name(table: str, child: str) -> str:
     """What the number of a child's rows on one row of a table is called."""
     return f"{table}: rows of {child}"
@@ -141,7 +137,7 @@ def _declared(
     name: str, said: Said, public: Mapping[str, Sequence[str]], children: Sequence[str]
 ) -> Declared:
     def of(known: Mapping[str, Any]) -> dict[str, Any]:
-        return {coded_name(name, column): each for column, each in known.items()}
+        return {column_of(name, column): each for column, each in known.items()}
 
     counts = {count_name(name, child): (0, said.most[child]) for child in children}
     return Declared(

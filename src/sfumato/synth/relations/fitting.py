@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sfumato.core.errors import InputError
 from sfumato.core.keyed import derive
+from sfumato.core.values import column_of
 from sfumato.engines.interchange import to_polars
 from sfumato.synth.coded import Coded, Private
 from sfumato.synth.encoding.columns import Coding
@@ -324,7 +325,7 @@ def _columns(
     columns: list[tuple[Coding, pl.Series]] = []
     own, said = declared.columns_of(mine.rows, work.tree, name), []
     for column in own:
-        values = mine.rows[column].alias(declared.coded_name(name, column))
+        values = mine.rows[column].alias(column_of(name, column))
         # A key is a name, also where it is a number.
         values = named(values).cast(pl.String) if column in keys else values
         coding, fact = coded(values, mine.people, work.bins, work.least(name, column))
