@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,20 @@ def test_a_person_with_very_many_rows_is_not_told_of() -> None:
     said = model.facts["tables"][1]
     assert said["people_cut"] == "fewer than 10"
     assert said["most"] < 15
+
+
+def items_of(tables: dict[str, Any]) -> pl.Series:
+    """How many items each of the people has who has any."""
+    both = tables["items"].join(tables["purchases"], left_on="purchase", right_on="number")
+    return both["customer"].value_counts()["count"].sort(descending=True)
+
+
+def test_nobody_has_more_two_tables_down_than_ten_people_have(model: SyntheticTables) -> None:
+    reached = items_of(shop())[9]
+    assert items_of(model.sample(20_000)).max() <= reached
+    # The broken twin: with a bound for each purchase alone somebody has more in all.
+    parts = tuple(replace(part, reach=None) for part in model.parts)
+    assert items_of(replace(model, parts=parts).sample(20_000)).max() > reached
 
 
 def test_a_value_must_be_had_by_people_and_not_by_rows() -> None:
