@@ -20,6 +20,7 @@ from sfumato.core.errors import InputError
 from sfumato.core.keyed import derive, generator
 from sfumato.evidence.histories import compared
 from sfumato.pipeline.fitted import Fitted
+from sfumato.pipeline.private import paid_by
 from sfumato.pipeline.snapshot import UNIT
 from sfumato.policy.histories import History, window_of
 from sfumato.policy.synthetic import Synthesis
@@ -178,19 +179,10 @@ def teach_histories(
     history, terms = asked.history, asked.dp
     assert history is not None
     events = Events(fitted, history)
-    dataset = fitted.snapshot.policy.dataset
     paid: dict[str, Any] = {"window": events.window, "least": 1 if asked.rare == "keep" else 10}
     if terms is not None:
-        paid = {
-            "budget": budget,
-            "epsilon": terms.epsilon,
-            "delta": terms.delta,
-            "size": terms.size,
-            "domain": _domain(events, asked),
-            "place": f"histories made by {asked.by}",
-            "by": dataset.owner or "",
-            "why": asked.why,
-        }
+        paid = paid_by(fitted.snapshot.policy.dataset, asked, budget, "histories")
+        paid["domain"] = _domain(events, asked)
     log = events.of(part).rename({PERSON: events.subject})
     model = fit(
         log.select(fitted.released),

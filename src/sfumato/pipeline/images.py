@@ -26,6 +26,7 @@ from sfumato.evidence.images.pictures import Pictures
 from sfumato.evidence.images.repeating import repeating
 from sfumato.pipeline.fitted import Fitted
 from sfumato.pipeline.histories import Size
+from sfumato.pipeline.private import paid_by
 from sfumato.pipeline.scans import Scans
 from sfumato.pipeline.snapshot import UNIT
 from sfumato.policy.images import Images
@@ -225,7 +226,7 @@ def teach_images(fitted: Fitted, asked: Synthesis, budget: Budget | None, watch:
     """
     from sfumato.synth.images import fit
 
-    seen, terms, dataset = Seen.of(fitted), asked.dp, fitted.snapshot.policy.dataset
+    seen, dataset = Seen.of(fitted), fitted.snapshot.policy.dataset
     pixels, labels, units = seen.rows(held_out=False)
     if not len(labels):
         raise InputError(
@@ -235,17 +236,9 @@ def teach_images(fitted: Fitted, asked: Synthesis, budget: Budget | None, watch:
             remedy="write the labels under synthesis.dp.categories as they are in the source",
         )
     paid: dict[str, Any] = {}
-    if terms is not None:
-        paid = {
-            "budget": budget,
-            "epsilon": terms.epsilon,
-            "delta": terms.delta,
-            "size": terms.size,
-            "subject": None if dataset.subject is None else units,
-            "place": f"images made by {asked.by}",
-            "by": dataset.owner or "",
-            "why": asked.why,
-        }
+    if asked.dp is not None:
+        paid = paid_by(dataset, asked, budget, "images")
+        paid["subject"] = None if dataset.subject is None else units
     before = 0.0 if budget is None else budget.statement().share
     model = fit(
         pixels,
@@ -266,7 +259,7 @@ def teach_images(fitted: Fitted, asked: Synthesis, budget: Budget | None, watch:
             remedy="nothing was released; please report this as a bug",
         )
     kind = fitted.types()[seen.asked.label]
-    return TaughtImages(model, seen.asked, seen.classes, kind, None if terms is None else terms.size)
+    return TaughtImages(model, seen.asked, seen.classes, kind, None if asked.dp is None else asked.dp.size)
 
 
 def write_images(made: pl.DataFrame, asked: Images, folder: Path) -> None:

@@ -286,17 +286,10 @@ def learned(lesson: Lesson, budget: Budget | None, watch: Watch | None = None) -
         return teach_images(lesson.fitted, asked, budget, watch)
     paid: dict[str, Any] = {}
     if terms is not None:
-        paid = {
-            "budget": budget,
+        paid = private.paid_by(dataset, asked, budget, "rows") | {
             "subject": UNIT if lesson.unit == "subject" else None,
-            "epsilon": terms.epsilon,
-            "delta": terms.delta,
             "bounds": terms.bounds,
             "categories": terms.categories,
-            "size": terms.size,
-            "place": f"rows made by {asked.by}",
-            "by": dataset.owner or "",
-            "why": asked.why,
         }
     return fit(
         lesson.rows(),

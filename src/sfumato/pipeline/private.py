@@ -22,7 +22,9 @@ from sfumato.pipeline.meanings import meanings
 from sfumato.pipeline.outcome import Outcome, Watch
 from sfumato.pipeline.snapshot import Snapshot
 from sfumato.policy.load import LoadedPolicy
+from sfumato.policy.model import Dataset
 from sfumato.policy.private import DatasetBudget
+from sfumato.policy.synthetic import Synthesis
 from sfumato.project import Project
 from sfumato.project.budgets import BUDGETS, Budgets
 from sfumato.release.assemble import assemble
@@ -116,6 +118,24 @@ def enter_rows(project: Project, dataset: str, budget: Budget | None = None) -> 
         place = f"release {record.id} of rows, {record.time}"
         if record.passed and not record.answers and place not in entered:
             budget.unbounded(place=place)
+
+
+def paid_by(dataset: Dataset, asked: Synthesis, budget: Budget | None, what: str) -> dict[str, Any]:
+    """What a synthesizer under differential privacy may cost, and what the ledger says of it.
+
+    Args:
+        what: is made.
+    """
+    assert asked.dp is not None
+    return {
+        "budget": budget,
+        "epsilon": asked.dp.epsilon,
+        "delta": asked.dp.delta,
+        "size": asked.dp.size,
+        "place": f"{what} made by {asked.by}",
+        "by": dataset.owner or "",
+        "why": asked.why,
+    }
 
 
 def refuse_answers(plan: Plan, where: Path) -> None:

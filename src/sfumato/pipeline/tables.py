@@ -18,6 +18,7 @@ from sfumato.core.keyed import derive
 from sfumato.core.values import SynthesisPlan, column_of
 from sfumato.evidence.tables import compared
 from sfumato.pipeline.fitted import Fitted
+from sfumato.pipeline.private import paid_by
 from sfumato.pipeline.snapshot import UNIT
 from sfumato.policy.synthetic import Synthesis
 
@@ -136,17 +137,10 @@ def teach_tables(fitted: Fitted, asked: Synthesis, budget: Budget | None, watch:
     people = policy.dataset.name
     paid: dict[str, Any] = {}
     if terms is not None:
-        paid = {
-            "budget": budget,
-            "epsilon": terms.epsilon,
-            "delta": terms.delta,
-            "size": terms.size,
+        paid = paid_by(policy.dataset, asked, budget, "tables") | {
             "bounds": _by_table(fitted, terms.bounds),
             "categories": _by_table(fitted, terms.categories),
             "most": {name: table.most for name, table in policy.tables.items()},
-            "place": f"tables made by {asked.by}",
-            "by": policy.dataset.owner or "",
-            "why": asked.why,
         }
     part = {name: one.snapshot.part(held_out=False) for name, one in each_table(fitted).items()}
     model = fit(
