@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ import pytest
 from sfumato.core.errors import InputError
 from sfumato.pipeline.fitting import fit
 from sfumato.pipeline.snapshot import UNIT, Snapshot
+from sfumato.pipeline.tables import TaughtTables
+from sfumato.policy.checks import undecided
 from sfumato.policy.load import policy_from
 from sfumato.project import Project
 
@@ -103,6 +106,23 @@ def test_no_two_tables_share_a_key_and_each_action_is_done(snapshot: Snapshot) -
     }
 
 
+def test_what_nobody_decided_about_is_told_of_every_table(snapshot: Snapshot) -> None:
+    below = {**snapshot.columns_below, "items": ("number", "day", "note")}
+    assert undecided(snapshot.policy, (*snapshot.columns, "name"), below) == ("name", "items.note")
+
+
+def test_how_well_people_were_foretold_stays_in_custody() -> None:
+    table = {
+        "table": "people",
+        "domain": {"columns": [{"column": "people.age", "codes": 9}]},
+        "model": {"epochs": 3, "loss": 0.4, "validation loss": 0.5, "gap": 0.1},
+    }
+    model: Any = SimpleNamespace(facts={"tables": [table, table | {"table": "items", "model": None}]})
+    facts = TaughtTables(model, "people").facts
+    assert facts["model"] == {"people: epochs": 3}
+    assert facts["domain"]["columns"][0] == {"column": "age", "codes": 9}
+
+
 def test_every_table_is_of_the_sources_digest(snapshot: Snapshot) -> None:
     digests = {snapshot.digest}
     for name, table in snapshot.given.items():
@@ -118,3 +138,13 @@ def test_a_row_of_nobody_is_refused_before_anything_is_fitted(snapshot: Snapshot
     other = Snapshot.open(snapshot.policy, snapshot.folder, snapshot.project, snapshot.source, given)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="about 1,500 rows name a row that is not in purchases"):
         fit(other, other.part(held_out=False), 0)
+
+
+def test_two_names_that_differ_in_blanks_alone_are_refused(snapshot: Snapshot) -> None:
+    first, second = snapshot.source["id"][0], snapshot.source["id"][1]  # type: ignore[index]
+    twice = pl.col("id").replace({second: f"{first} "})
+    people = snapshot.source.with_columns(twice)  # type: ignore[union-attr]
+    other = Snapshot.open(snapshot.policy, snapshot.folder, snapshot.project, people, snapshot.given)
+    with pytest.raises(InputError, match="share a name with another") as caught:
+        fit(other, other.part(held_out=False), 0)
+    assert str(first) not in str(caught.value)

@@ -156,7 +156,7 @@ def check(policy: PolicyArgument, project: ProjectOption = None, as_json: JsonOp
         with terminal.watching(as_json) as watch:
             watch.stage("checking the policy against its source")
             problems = verbs.check(loaded, snapshot)
-        dropped = undecided(loaded.policy, snapshot.columns)
+        dropped = undecided(loaded.policy, snapshot.columns, snapshot.columns_below)
     except PolicyError as error:
         problems, dropped = error.problems, ()
     if as_json:

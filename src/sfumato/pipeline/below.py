@@ -133,15 +133,18 @@ def refuse_loose_rows(snapshot: Snapshot) -> None:
 
 
 def refuse_shared_names(snapshot: Snapshot, column: str, where: str) -> None:
-    """Refuse names of rows that are missing or that two rows have.
+    """Refuse names of rows that are missing or that two rows have, be it but for blanks at the ends.
+
+    People are drawn by their identities: two of one identity would be one person with somebody else's rows.
 
     Raises:
         InputError: ``column-values``.
     """
     name = pl.col(column)
-    counts = snapshot.frame.select(
+    known = snapshot.frame.select(name, snapshot.identified(name, column).alias(IDENTITY))
+    counts = known.select(
         name.is_null().sum().alias("missing"),
-        (name.is_not_null() & name.is_duplicated()).sum().alias("twice"),
+        (name.is_not_null() & pl.col(IDENTITY).is_duplicated()).sum().alias("twice"),
     ).collect(engine="streaming")
     for rows, what in zip(counts.row(0), ("have no name", "share a name with another"), strict=True):
         if rows:

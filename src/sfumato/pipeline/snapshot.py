@@ -280,6 +280,11 @@ class Snapshot:
             table = self.engine.sample(self.frame, key, EXAMINED, IDENTITY).select(self.columns)
         return take_inventory(table, rows=self.rows, target=dataset.target, subject=dataset.subject, key=key)
 
+    @property
+    def columns_below(self) -> dict[str, tuple[str, ...]]:
+        """The columns of each further table."""
+        return {name: table.columns for name, table in self.below.items()}
+
     @cached_property
     def whole_inventory(self) -> Inventory:
         """The inventory with the columns of further tables, by :func:`~sfumato.contracts.column_of`."""

@@ -100,7 +100,7 @@ def check(loaded: LoadedPolicy, snapshot: Snapshot) -> tuple[Problem, ...]:
 
     Names that are no columns come alone: without its target or subject there is no inventory.
     """
-    below = {name: table.columns for name, table in snapshot.below.items()}
+    below = snapshot.columns_below
     problems = tuple(unknown_columns(loaded, snapshot.columns, below))
     if problems:
         return problems

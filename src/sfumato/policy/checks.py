@@ -78,14 +78,22 @@ def _of_images(policy: Policy, inventory: Inventory, where: Where) -> Iterator[P
         yield from unlabelled(asked.images, declared, inventory, where)
 
 
-def undecided(policy: Policy, columns: Sequence[str]) -> tuple[str, ...]:
-    """The source's columns that the policy says nothing about: they are dropped.
+def undecided(
+    policy: Policy, columns: Sequence[str], below: Mapping[str, Sequence[str]] | None = None
+) -> tuple[str, ...]:
+    """The columns, of the source and of tables ``below``, that the policy is silent about: they are dropped.
 
     Where answers leave and no rows, there is nothing to decide about columns.
     """
     if policy.dp is not None:
         return ()
-    return tuple(name for name in columns if name not in policy.columns)
+    further = tuple(
+        column_of(table, name)
+        for table, names in (below or {}).items()
+        for name in names
+        if name not in policy.tables[table].names
+    )
+    return tuple(name for name in (*columns, *further) if name not in policy.decided)
 
 
 def measured_metrics(policy: Policy) -> frozenset[str]:
